@@ -1,0 +1,172 @@
+/**
+ * The byte pipe as two services: `Transport` dials, `TransportServer` listens. A `Pipe` is what both hand out: plain and
+ * callback-driven, because it stands on the path of every byte. Here are the contracts and the in-memory pair; TCP and
+ * TLS live in `node/NodeTransport`. Nothing here knows AMQP.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import type { ConnectError, ListenError } from "./AmqpError.ts"
+
+/**
+ * What a pipe calls, always from the event loop and never from inside `write`. After `onClose` nothing is called.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PipeHandler {
+  /** `bytes` from `start` to `end` are valid during the call only: the pipe reads into the same buffer again. */
+  readonly onData: (bytes: Uint8Array, start: number, end: number) => void
+  /** The pipe takes bytes again after a `write` that returned `false`. */
+  readonly onDrain: () => void
+  /** Called once: the peer ended or reset the pipe, or it failed (then with the cause). Not after our own `destroy`. */
+  readonly onClose: (cause?: unknown) => void
+}
+
+/**
+ * An open, ordered, two-way pipe of bytes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Pipe {
+  /** The peer as `host:port`, for errors and logs. */
+  readonly remote: string
+  /** What TLS agreed on; `undefined` on a plain pipe. */
+  readonly tls: PipeTls | undefined
+  /** Starts reading. Called once; nothing is read before. */
+  readonly start: (handler: PipeHandler) => void
+  /**
+   * Hands bytes over, in order. They must not change until `onWritten` is called (also when the pipe closes first).
+   * `false`: the pipe holds more than it wants to; what was given is kept, and `onDrain` says when to go on.
+   */
+  readonly write: (bytes: Uint8Array, onWritten?: () => void) => boolean
+  /** Runs `task` when the work of the present turn of the event loop is done: the moment to flush. */
+  readonly endOfTurn: (task: () => void) => void
+  readonly pause: () => void
+  readonly resume: () => void
+  /** Ends our direction after what was written, and closes when the peer has ended its own. */
+  readonly end: () => void
+  /** Closes at once. What was not written yet is lost. */
+  readonly destroy: () => void
+}
+
+/**
+ * What TLS agreed on.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PipeTls {
+  readonly protocol: string
+  readonly cipher: string
+  /** Common name of the peer's certificate, where it has one. */
+  readonly peerName: string | undefined
+}
+
+/**
+ * PEM text given as it is, or the file that has it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Pem = { readonly file: string } | { readonly pem: Redacted.Redacted }
+
+/**
+ * How TLS is spoken. An empty object means: system certificate authorities, verification on, SNI = host.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TlsOptions {
+  /** Trusted authorities instead of the system's. */
+  readonly ca?: ReadonlyArray<Pem> | undefined
+  /** A folder whose `.pem`, `.crt` and `.cer` files are trusted authorities. */
+  readonly caPath?: string | undefined
+  /** The client's (or, listening, the server's) certificate; needs `key`. */
+  readonly cert?: Pem | undefined
+  readonly key?: Pem | undefined
+  readonly passphrase?: Redacted.Redacted | undefined
+  /** Whether the peer's certificate must be trusted. Default: dialling true, listening false. */
+  readonly verify?: boolean | undefined
+  /** Whether the certificate must name the host. Default: as `verify`. */
+  readonly checkHostname?: boolean | undefined
+  /** The name sent as SNI and looked for in the certificate; `null` sends none. Default: the host, unless an address. */
+  readonly serverName?: string | null | undefined
+  readonly ciphers?: string | undefined
+  readonly minVersion?: "TLSv1.2" | "TLSv1.3" | undefined
+}
+
+/**
+ * TCP's own knobs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TcpOptions {
+  /** Default: true. */
+  readonly noDelay?: boolean | undefined
+  /** Idle time before the first keep-alive probe; `false` turns probes off. Default: false. */
+  readonly keepAlive?: Duration.Duration | false | undefined
+}
+
+/**
+ * Where to dial.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Target {
+  readonly scheme: "amqp" | "amqps" | "memory"
+  readonly host: string
+  readonly port: number
+  readonly tls?: TlsOptions | undefined
+  readonly tcp?: TcpOptions | undefined
+  /** Bound on DNS and TCP together. Default: 10 seconds. TLS is bounded by whoever bounds the whole dial. */
+  readonly connectTimeout?: Duration.Duration | undefined
+}
+
+/**
+ * Dials pipes.
+ *
+ * `dial` fails with a `ConnectError` of one attempt: `Refused`, `Timeout`, `Dns`, `Tls` or `Url`. The pipe is destroyed
+ * when the scope closes.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Transport extends Context.Tag("effect-amqp/Transport")<Transport, {
+  readonly dial: (target: Target) => Effect.Effect<Pipe, ConnectError, Scope.Scope>
+}>() {}
+
+/**
+ * Where to listen.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ListenTarget {
+  readonly host: string
+  /** 0 takes a free port. */
+  readonly port: number
+  readonly tls?: TlsOptions | undefined
+}
+
+/**
+ * Listens for pipes until the scope closes; then it stops listening and destroys the pipes it accepted.
+ *
+ * `onPipe` is called from the event loop for each accepted pipe and must call its `start`.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class TransportServer extends Context.Tag("effect-amqp/TransportServer")<TransportServer, {
+  readonly listen: (
+    target: ListenTarget,
+    onPipe: (pipe: Pipe) => void
+  ) => Effect.Effect<{ readonly host: string; readonly port: number }, ListenError, Scope.Scope>
+}>() {}
