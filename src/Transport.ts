@@ -7,10 +7,12 @@
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { ConnectError, ListenError } from "./AmqpError.ts"
+import * as memory from "./internal/memoryTransport.ts"
 
 /**
  * What a pipe calls, always from the event loop and never from inside `write`. After `onClose` nothing is called.
@@ -170,3 +172,170 @@ export class TransportServer extends Context.Tag("effect-amqp/TransportServer")<
     onPipe: (pipe: Pipe) => void
   ) => Effect.Effect<{ readonly host: string; readonly port: number }, ListenError, Scope.Scope>
 }>() {}
+
+/**
+ * Both ends of one in-memory network.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Memory {
+  readonly transport: Context.Tag.Service<Transport>
+  readonly server: Context.Tag.Service<TransportServer>
+}
+
+/**
+ * Two pipes that are each other's peer: what one writes, the other reads. `remote` is `memory:1` and `memory:2`.
+ *
+ * Bytes are copied when written and delivered in microtasks, in order. `write` returns `false` while the peer has more
+ * than 1 MiB undelivered. `endOfTurn` is a microtask too, so nothing here needs a clock.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const memoryPair = (): [Pipe, Pipe] => memory.makePair({ remote: "memory:2" }, { remote: "memory:1" })
+
+/**
+ * An in-memory network of its own, whose pipes behave as those of {@link memoryPair}.
+ *
+ * A dial reaches the listener bound to the target's port, whatever the host; one with the scheme `memory` reaches the
+ * only listener whatever the port, and goes by the port when there are several. Without a listener the dial fails
+ * `Refused`. Port 0 takes a free number. TLS and TCP options mean nothing here: `tls` of a pipe is `undefined`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeMemory: Effect.Effect<Memory> = Effect.sync(() => {
+  const hub = memory.makeHub()
+  return { transport: { dial: hub.dial }, server: { listen: hub.listen } }
+})
+
+/**
+ * {@link makeMemory} as a Layer: one network each time it is built.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerMemory: Layer.Layer<Transport | TransportServer> = Layer.effectContext(
+  Effect.map(
+    makeMemory,
+    ({ server, transport }) => Context.make(Transport, transport).pipe(Context.add(TransportServer, server))
+  )
+)
+
+/**
+ * A Transport whose open pipes can be cut, to see what a program does when its network fails.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Cuttable {
+  /** Dials through the Transport it was made from. */
+  readonly transport: Context.Tag.Service<Transport>
+  /** Destroys every open pipe, whose owner is told of it as of a reset, with a cause. Returns how many there were. */
+  readonly cut: Effect.Effect<number>
+}
+
+/**
+ * Puts a knife to the Transport of the context: what is dialled through the returned one can be cut.
+ *
+ * @example
+ * ```ts
+ * const network = yield* Transport.cuttable
+ * yield* program.pipe(Effect.provideService(Transport.Transport, network.transport), Effect.fork)
+ * yield* network.cut
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const cuttable: Effect.Effect<Cuttable, never, Transport> = Effect.map(Transport, (transport) => {
+  const open = new Set<CuttablePipe>()
+  return {
+    transport: {
+      dial: (target) =>
+        Effect.flatMap(transport.dial(target), (pipe) =>
+          Effect.acquireRelease(
+            Effect.sync(() => new CuttablePipe(pipe, open)),
+            (pipe) => Effect.sync(() => pipe.destroy())
+          ))
+    },
+    cut: Effect.sync(() => {
+      const pipes = [...open]
+      for (const pipe of pipes) pipe.cut()
+      return pipes.length
+    })
+  }
+})
+
+class CuttablePipe implements Pipe {
+  readonly remote: string
+  readonly tls: PipeTls | undefined
+  readonly #pipe: Pipe
+  readonly #open: Set<CuttablePipe>
+  #handler: PipeHandler | undefined
+  #cut = false
+
+  constructor(pipe: Pipe, open: Set<CuttablePipe>) {
+    this.remote = pipe.remote
+    this.tls = pipe.tls
+    this.#pipe = pipe
+    this.#open = open
+    open.add(this)
+  }
+
+  cut(): void {
+    this.#cut = true
+    this.#open.delete(this)
+    this.#pipe.destroy()
+    this.#tell()
+  }
+
+  start(handler: PipeHandler): void {
+    this.#handler = handler
+    if (this.#cut) return this.#tell()
+    this.#pipe.start({
+      onData: (bytes, start, end) => handler.onData(bytes, start, end),
+      onDrain: () => handler.onDrain(),
+      onClose: (cause) => {
+        this.#open.delete(this)
+        handler.onClose(cause)
+      }
+    })
+  }
+
+  write(bytes: Uint8Array, onWritten?: () => void): boolean {
+    return this.#pipe.write(bytes, onWritten)
+  }
+
+  endOfTurn(task: () => void): void {
+    this.#pipe.endOfTurn(task)
+  }
+
+  pause(): void {
+    this.#pipe.pause()
+  }
+
+  resume(): void {
+    this.#pipe.resume()
+  }
+
+  end(): void {
+    this.#pipe.end()
+  }
+
+  destroy(): void {
+    this.#cut = false
+    this.#open.delete(this)
+    this.#pipe.destroy()
+  }
+
+  // In a turn of its own, as any news of a pipe; and not at all when the owner destroys the pipe before that.
+  #tell(): void {
+    this.#pipe.endOfTurn(() => {
+      if (!this.#cut || this.#handler === undefined) return
+      this.#cut = false
+      this.#handler.onClose(new Error("The pipe was cut"))
+    })
+  }
+}
