@@ -12,6 +12,7 @@ export default defineConfig({
   },
   test: {
     include: ["test/**/*.test.ts"],
+    globalSetup: ["test/harness/globalSetup.ts"],
     typecheck: { enabled: true, checker: "tsc", include: ["test/**/*.test-d.ts"] },
     testTimeout: 15_000,
     hookTimeout: 60_000,
