@@ -45,8 +45,11 @@ export interface Running {
   readonly exit: Effect.Effect<Output>
   /** Waits for the end, and fails unless it was orderly. */
   readonly success: Effect.Effect<Output, CommandFailed>
-  /** Waits until the output (stdout) matches, from its beginning; fails when the program ends before. */
-  readonly seen: (pattern: RegExp) => Effect.Effect<RegExpExecArray, CommandFailed>
+  /**
+   * Waits until the output (stdout), taken from its beginning, matches; fails when the program ends before, or after
+   * 30,000 milliseconds or as many as given.
+   */
+  readonly seen: (pattern: RegExp, timeoutMillis?: number) => Effect.Effect<RegExpExecArray, CommandFailed>
   /** Writes to the program's input. */
   readonly send: (text: string) => Effect.Effect<void>
   /** Ends the program's input. */
@@ -82,17 +85,25 @@ const spawn = (command: string, args: ReadonlyArray<string>, options: Options) =
     let ended: { readonly output: Output; readonly timedOut: boolean } | undefined
     let timedOut = false
     const observers = new Set<() => void>()
-    const observe = <A, E>(look: () => Effect.Effect<A, E> | undefined): Effect.Effect<A, E> =>
+    const observe = <A, E>(
+      look: () => Effect.Effect<A, E> | undefined,
+      bound?: { readonly millis: number; readonly otherwise: () => Effect.Effect<A, E> }
+    ): Effect.Effect<A, E> =>
       Effect.async((resume) => {
-        const observer = () => {
-          const found = look()
+        const settle = (found: Effect.Effect<A, E> | undefined) => {
           if (found === undefined) return
-          observers.delete(observer)
+          stop()
           resume(found)
+        }
+        const observer = () => settle(look())
+        const timer = bound && setTimeout(() => settle(bound.otherwise()), bound.millis)
+        const stop = () => {
+          observers.delete(observer)
+          clearTimeout(timer)
         }
         observers.add(observer)
         observer()
-        return Effect.sync(() => observers.delete(observer))
+        return Effect.sync(stop)
       })
     const changed = () => {
       for (const observer of observers) observer()
@@ -141,14 +152,12 @@ const spawn = (command: string, args: ReadonlyArray<string>, options: Options) =
             : output.code === 0
             ? Effect.succeed(output)
             : Effect.fail(failure("Exit", output))),
-        seen: (pattern) =>
-          observe(() => {
+        seen: (pattern, millis = 30_000) =>
+          observe<RegExpExecArray, CommandFailed>(() => {
             const match = pattern.exec(stdout)
             if (match !== null) return Effect.succeed(match)
-            return ended === undefined
-              ? undefined
-              : Effect.fail(failure(ended.timedOut ? "Timeout" : "Exit", ended.output))
-          }),
+            return ended && Effect.fail(failure(ended.timedOut ? "Timeout" : "Exit", ended.output))
+          }, { millis, otherwise: () => Effect.fail(failure("Timeout", { code: undefined, stdout, stderr })) }),
         send: (text) => Effect.sync(() => void child.stdin.write(text)),
         end: Effect.sync(() => void child.stdin.end()),
         signal: (signal) => Effect.sync(() => ended === undefined ? signalGroup(pid, signal) : undefined)

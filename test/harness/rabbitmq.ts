@@ -8,7 +8,8 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
-import { randomBytes } from "node:crypto"
+import * as ChildProcess from "node:child_process"
+import { randomBytes, randomInt } from "node:crypto"
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
@@ -156,22 +157,18 @@ export const at = (place: Place, vhost = "/"): RabbitMq => {
   }
 }
 
-const freePorts = (count: number): Effect.Effect<ReadonlyArray<number>> =>
-  Effect.promise(async () => {
-    const servers = await Promise.all(Array.from({ length: count }, () =>
-      new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
-        const server = createServer().once("error", reject)
-        server.listen(0, "127.0.0.1", () => resolve(server))
-      })))
-    const ports = servers.map((server) => {
-      const address = server.address()
-      return typeof address === "object" && address !== null ? address.port : 0
-    })
-    await Promise.all(servers.map((server) =>
-      new Promise((resolve) => server.close(resolve))
-    ))
-    return ports
+const isFree = (port: number): Effect.Effect<boolean> =>
+  Effect.async((resume) => {
+    const server = createServer()
+      .once("error", () => resume(Effect.succeed(false)))
+      .listen(port, "127.0.0.1", () => server.close(() => resume(Effect.succeed(true))))
   })
+
+// Below the range from which the system takes the ports of outgoing connections: none of those takes it meanwhile.
+const freePort: Effect.Effect<number> = Effect.suspend(() => {
+  const port = randomInt(20_000, 32_000)
+  return Effect.flatMap(isFree(port), (free) => free ? Effect.succeed(port) : freePort)
+})
 
 // Reads lists of process groups, one a line; when its input ends, because the node was released or the test process is
 // gone, it kills the last list and removes the folder.
@@ -181,17 +178,21 @@ for group in $groups; do kill -9 -- "-$group" 2>/dev/null; done
 for try in 1 2 3 4 5 6 7 8 9 10; do rm -rf -- "$1" 2>/dev/null && [ ! -e "$1" ] && exit 0; sleep 0.1; done
 exit 1`
 
-const guardedFolder = Effect.gen(function*() {
-  const folder = mkdtempSync(join(tmpdir(), "effect-amqp-rabbitmq-"))
-  const guard = yield* Effect.acquireRelease(
-    // Not in this scope: releasing it must let it do its work instead of killing it.
-    Effect.orDie(
-      Effect.flatMap(Scope.make(), (scope) => Scope.extend(start("sh", ["-c", guardScript, "guard", folder]), scope))
-    ),
-    (guard) => Effect.zipRight(guard.end, guard.exit)
-  )
-  return { folder, guard }
-})
+const guardedFolder = Effect.acquireRelease(
+  Effect.sync(() => {
+    const folder = mkdtempSync(join(tmpdir(), "effect-amqp-rabbitmq-"))
+    const guard = ChildProcess.spawn("sh", ["-c", guardScript, "guard", folder], {
+      detached: true,
+      stdio: ["pipe", "ignore", "ignore"]
+    })
+    return { folder, guard }
+  }),
+  ({ guard }) =>
+    Effect.async<void>((resume) => {
+      guard.once("exit", () => resume(Effect.void))
+      guard.stdin.end()
+    })
+)
 
 const configure = (place: Place, options: NodeOptions): void => {
   const { ca, server } = place.certificates
@@ -233,34 +234,35 @@ export const node = (
     }
     const scope = yield* Effect.scope
     const { folder, guard } = yield* guardedFolder
-    const [port = 0, tlsPort = 0, epmdPort = 0, distPort = 0] = yield* freePorts(4)
+    const guarded = (...groups: ReadonlyArray<number>) => Effect.sync(() => guard.stdin.write(`${groups.join(" ")}\n`))
     const certificates = yield* Effect.mapError(Certificates.make(folder), unavailable)
+    const port = yield* freePort
     const place: Place = {
       folder,
       name: `effect-amqp-${port}@localhost`,
       host: "127.0.0.1",
       port,
-      tlsPort,
-      epmdPort,
-      distPort,
+      tlsPort: yield* freePort,
+      epmdPort: yield* freePort,
+      distPort: yield* freePort,
       certificates
     }
     configure(place, options)
     const env = environment(place)
 
     const epmd = yield* Effect.mapError(
-      start("epmd", ["-port", String(epmdPort), "-address", "127.0.0.1"], { env }),
+      start("epmd", ["-port", env.ERL_EPMD_PORT, "-address", env.ERL_EPMD_ADDRESS], { env }),
       unavailable
     )
-    yield* guard.send(`${epmd.pid}\n`)
+    yield* guarded(epmd.pid)
 
     let vm: Running | undefined
     const log = Effect.sync(() =>
       readdirSync(join(folder, "log")).map((name) => readFileSync(join(folder, "log", name), "utf8")).join("\n")
     )
     const boot = start(`${scripts}/rabbitmq-server`, [], { env, stdin: "" }).pipe(
-      Effect.tap((started) => guard.send(`${epmd.pid} ${started.pid}\n`)),
-      Effect.tap((started) => started.seen(/completed with \d+ plugins/)),
+      Effect.tap((started) => guarded(epmd.pid, started.pid)),
+      Effect.tap((started) => started.seen(/completed with \d+ plugins/, 60_000)),
       Effect.catchAll((failed) =>
         Effect.flatMap(log, (log) => new RabbitMqUnavailable({ text: `${failed.message}\n${log.slice(-4000)}` }))
       ),
