@@ -84,7 +84,7 @@ export interface DisposableRabbitMq extends RabbitMq {
 }
 
 export interface NodeOptions {
-  /** Offered mechanisms, in order. Default: PLAIN, AMQPLAIN, EXTERNAL, RABBIT-CR-DEMO (3.10 has no ANONYMOUS). */
+  /** Offered mechanisms. Default: PLAIN, AMQPLAIN, RABBIT-CR-DEMO, and with TLS EXTERNAL (3.10 has no ANONYMOUS). */
   readonly mechanisms?: ReadonlyArray<string> | undefined
   /** Further lines for `rabbitmq.conf`. */
   readonly conf?: ReadonlyArray<string> | undefined
@@ -174,7 +174,7 @@ const freePort: Effect.Effect<number> = Effect.suspend(() => {
 // gone, it kills the last list and removes the folder.
 const guardScript = `
 while read -r line; do groups=$line; done
-for group in $groups; do kill -9 -- "-$group" 2>/dev/null; done
+for group in $groups; do kill -s KILL -- "-$group" 2>/dev/null; done
 for try in 1 2 3 4 5 6 7 8 9 10; do rm -rf -- "$1" 2>/dev/null && [ ! -e "$1" ] && exit 0; sleep 0.1; done
 exit 1`
 

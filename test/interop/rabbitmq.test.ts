@@ -1,6 +1,8 @@
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { start } from "../harness/childProcess.ts"
 import { describeRabbit, describeWith, SharedRabbitMq } from "../harness/describe.ts"
 import * as Foreign from "../harness/foreign.ts"
 import * as RabbitMq from "../harness/rabbitmq.ts"
@@ -28,6 +30,14 @@ print(connection._impl.server_properties["version"])
 connection.close()
 `
 
+const mechanisms = `
+import socket, sys
+from pika.frame import decode_frame
+peer = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+peer.sendall(b"AMQP\\x00\\x00\\x09\\x01")
+print(decode_frame(peer.recv(65536))[1].method.mechanisms.decode())
+`
+
 const watch = `
 import pika, sys
 connection = pika.BlockingConnection(pika.URLParameters(sys.argv[1]))
@@ -44,6 +54,16 @@ except Exception as error:
     print("ended", repr(error))
 `
 
+const program = `
+import * as Effect from "effect/Effect"
+import * as RabbitMq from ${JSON.stringify(new URL("../harness/rabbitmq.ts", import.meta.url))}
+await Effect.runPromise(Effect.scoped(Effect.gen(function*() {
+  console.log("folder " + (yield* RabbitMq.node()).place.folder)
+  yield* Effect.never
+})))
+`
+
+/** Those that were started with the text in their environment. */
 const processes = (text: string): ReadonlyArray<string> =>
   readdirSync("/proc").filter((pid) => {
     try {
@@ -59,6 +79,13 @@ describeRabbit("the shared RabbitMQ node", (it) => {
       const rabbit = yield* SharedRabbitMq
       assert.match(yield* rabbit.ctl("version"), /^\d+\.\d+\.\d+/)
       assert.include(yield* rabbit.ctl("list_vhosts"), rabbit.vhost)
+    }))
+
+  it.effect("offers PLAIN, AMQPLAIN and RABBIT-CR-DEMO where there is no TLS", () =>
+    Effect.gen(function*() {
+      const { host, port } = yield* SharedRabbitMq
+      const { stdout } = yield* Foreign.python(mechanisms, [host, String(port)])
+      assert.sameMembers(stdout.trim().split(" "), ["PLAIN", "AMQPLAIN", "RABBIT-CR-DEMO"])
     }))
 
   it.effect("lets pika declare, publish with a confirm, and get", () =>
@@ -113,9 +140,11 @@ describeWith([...RabbitMq.packages, "python3-pika"], "a disposable RabbitMQ node
           yield* rabbit.ctl("add_user", "durable", "any")
           const pika = yield* Foreign.startPython(watch, [rabbit.url])
           yield* pika.seen(/open\n/)
+          const pid = yield* rabbit.pid
+          assert.include(processes(rabbit.place.folder), String(pid))
           yield* rabbit.kill
           yield* pika.seen(/ended/)
-          assert.isEmpty(processes(rabbit.name).filter((pid) => pid === String(rabbit.pid)))
+          assert.isFalse(existsSync(`/proc/${pid}`))
           yield* rabbit.start
           assert.include(yield* rabbit.ctl("list_users"), "durable")
           assert.isNotEmpty(processes(rabbit.place.folder))
@@ -126,4 +155,18 @@ describeWith([...RabbitMq.packages, "python3-pika"], "a disposable RabbitMQ node
       }),
     60_000
   )
+
+  it.scopedLive("leaves no process and no folder when the test process itself is killed", () =>
+    Effect.gen(function*() {
+      const tests = yield* start(process.execPath, ["--import", "tsx", "--input-type=module", "--eval", program])
+      const [, folder = ""] = yield* tests.seen(/folder (.*)\n/)
+      assert.isNotEmpty(processes(folder))
+      yield* tests.signal("SIGKILL")
+      yield* tests.exit
+      const left = Effect.sync(() => [...processes(folder), ...existsSync(folder) ? [folder] : []])
+      yield* Effect.retry(
+        Effect.filterOrFail(left, (left) => left.length === 0, (left) => `left behind: ${left.join(", ")}`),
+        Schedule.intersect(Schedule.spaced("50 millis"), Schedule.recurs(100))
+      )
+    }), 60_000)
 })
