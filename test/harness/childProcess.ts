@@ -22,9 +22,9 @@ export class CommandFailed extends Data.TaggedError("CommandFailed")<{
 }> {
   override get message() {
     const { code, stderr, stdout } = this.output
-    return `${this.command} (${this.reason}${
-      this.reason === "Exit" ? ` ${code ?? "by a signal"}` : ""
-    })\n${stdout}${stderr}`
+    return `${this.command} (${this.reason}${this.reason === "Exit" ? ` ${code ?? "by a signal"}` : ""})\n${
+      stdout.slice(-4000)
+    }${stderr.slice(-4000)}`
   }
 }
 
