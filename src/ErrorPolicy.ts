@@ -1,0 +1,45 @@
+/**
+ * Which faults are final: what dialling again cannot heal. The supervisor's option `isFinal` takes one of these, or a
+ * function of the user's.
+ *
+ * @since 0.1.0
+ */
+import type { RecoverableError } from "./AmqpError.ts"
+
+/**
+ * Whether a fault ends the connection for good.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type IsFinal = (fault: RecoverableError) => boolean
+
+/**
+ * The default: refused credentials, a missing virtual host, a certificate that is not trusted, and a peer that does not
+ * speak AMQP 0-9-1.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const isFinal: IsFinal = (fault) =>
+  fault._tag === "ConnectError" &&
+  (fault.reason === "Auth" || fault.reason === "Vhost" || fault.reason === "Tls" || fault.reason === "Protocol")
+
+// 0-9-1 §1.7: internal-error. RabbitMQ 4.3 answers with it what will fail every time.
+const internalError = 541
+
+/**
+ * Adds to a policy: an internal error (541) of the broker is final the fourth time in a row. Stateful: one for each
+ * connection.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const capInternalErrors = (policy: IsFinal): IsFinal => {
+  let inARow = 0
+  return (fault) => {
+    if (fault._tag === "ConnectionClosed" && fault.code === internalError) inARow++
+    else if (fault._tag !== "ConnectError") inARow = 0
+    return inARow >= 4 || policy(fault)
+  }
+}

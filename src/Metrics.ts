@@ -1,0 +1,39 @@
+/**
+ * Every metric of the library, by name. They are counted at the engine's edge by `unsafeUpdate`, never by an Effect per
+ * message.
+ *
+ * @since 0.1.0
+ */
+import * as Metric from "effect/Metric"
+
+/**
+ * Messages handed to a socket, those sent again included.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const published = Metric.counter("amqp_client_published_messages", { incremental: true })
+
+/**
+ * Messages delivered to consumers.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const consumed = Metric.counter("amqp_client_consumed_messages", { incremental: true })
+
+/**
+ * Settlements that were not carried out, because the delivery was settled before or its channel's life had ended.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const unsettled = Metric.counter("amqp_client_stale_settlements", { incremental: true })
+
+/**
+ * Sockets opened after the first one of their connection.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const reconnects = Metric.counter("amqp_client_reconnects", { incremental: true })

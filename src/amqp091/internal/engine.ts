@@ -1,0 +1,552 @@
+/**
+ * One socket's protocol state, for the client and for the server role: frames in, calls of one fixed handler out;
+ * commands in, octets in the output out. Plain and synchronous: no socket, no clock, no Effect, nothing thrown across its
+ * edge. It dies with its socket; what outlives a socket is the connection's business.
+ *
+ * @since 0.1.0
+ */
+import { FrameError } from "../../AmqpError.ts"
+import { Output } from "../../internal/output.ts"
+import { ByteReader } from "../../wire/ByteReader.ts"
+import type { ByteWriter } from "../../wire/ByteWriter.ts"
+import type { DecodeOptions } from "../FieldTable.ts"
+import * as Frame from "../Frame.ts"
+import * as Method from "../Method.ts"
+import { ChannelNumbers } from "./channelNumbers.ts"
+import { ContentAssembly } from "./contentAssembly.ts"
+import { FrameParser } from "./frameParser.ts"
+
+/** @internal */
+export type Role = "client" | "server"
+
+/** A method that announces a content. @internal */
+export type ContentMethod = Method.BasicPublish | Method.BasicDeliver | Method.BasicReturn | Method.BasicGetOk
+
+/** What the engine calls. `P` is how a role wants content properties: decoded, or as they came. @internal */
+export interface EngineHandler<P> {
+  /** A method that the engine does not answer by itself. */
+  readonly onMethod: (channel: number, method: Method.Method) => void
+  readonly onContent: (channel: number, method: ContentMethod, properties: P, body: Uint8Array) => void
+  /** Server role: the client's protocol header came. Client role: the server answered with its own, and is gone. */
+  readonly onProtocolHeader: (version: string) => void
+  /** The peer closed the channel; it has been answered and its number is free. */
+  readonly onChannelClosed: (channel: number, close: Method.ChannelClose) => void
+  /** The peer closed the connection; the answer is in the output. */
+  readonly onClosed: (close: Method.ConnectionClose) => void
+  /** A message larger than the limit was announced; what comes of it is dropped. */
+  readonly onTooLarge: (channel: number, method: ContentMethod, size: number) => void
+  /** The peer broke the protocol; where there is one to tell it, `connection.close` is in the output. */
+  readonly onFault: (fault: FrameError) => void
+}
+
+/** How content properties are read and written. @internal */
+export interface PropertiesCodec<P> {
+  /** Reads the header frame's payload between `start` and `end`. */
+  readonly read: (reader: ByteReader) => { readonly bodySize: number; readonly properties: P }
+  readonly write: (writer: ByteWriter, channel: number, bodySize: number, properties: P, maxFrameSize: number) => void
+}
+
+/** What both ends agreed on. @internal */
+export interface Tuning {
+  readonly channelMax: number
+  readonly frameMax: number
+  /** Seconds; 0 is off. */
+  readonly heartbeat: number
+}
+
+/** @internal */
+export interface EngineOptions<P> {
+  readonly role: Role
+  readonly properties: PropertiesCodec<P>
+  readonly handler: EngineHandler<P>
+  readonly maxMessageSize: number
+  readonly limits?: DecodeOptions | undefined
+}
+
+// Before tune-ok both sides keep to this: RabbitMQ 4.1 and later take a large token in start-ok (0-9-1 says 4096).
+const handshakeFrameMax = 8192
+
+// Long enough for a turn of the event loop, which reads what has arrived meanwhile.
+const grace = 100
+
+const framing = { head: Frame.encodeBodyStart, tail: Frame.encodeBodyEnd }
+
+type Tag = Method.Method["_tag"]
+
+/** What may come on channel 0 before the connection is open, by what was sent last. */
+const expected: Record<Role, Record<string, ReadonlyArray<Tag>>> = {
+  client: {
+    header: ["ConnectionStart"],
+    startOk: ["ConnectionSecure", "ConnectionTune"],
+    tuneOk: ["ConnectionOpenOk"]
+  },
+  server: {
+    start: ["ConnectionStartOk"],
+    secure: ["ConnectionSecureOk"],
+    tune: ["ConnectionTuneOk"],
+    tuned: ["ConnectionOpen"]
+  }
+}
+
+const both: ReadonlyArray<Tag> = [
+  "ConnectionClose",
+  "ConnectionCloseOk",
+  "ChannelClose",
+  "ChannelCloseOk",
+  "ChannelFlow",
+  "ChannelFlowOk",
+  "BasicAck",
+  "BasicNack",
+  "BasicCancel",
+  "BasicCancelOk"
+]
+
+const answers: ReadonlyArray<Tag> = Method.definitions.flatMap((definition) => definition.replies)
+
+/** What an open connection may be sent, by role: the other side's methods are `command-invalid` (0-9-1 §4.2.4). */
+const acceptable: Record<Role, ReadonlySet<string>> = {
+  client: new Set<Tag>([
+    ...both,
+    ...answers,
+    "BasicDeliver",
+    "BasicReturn",
+    "ConnectionBlocked",
+    "ConnectionUnblocked"
+  ]),
+  server: new Set<Tag>([
+    ...both,
+    ...Method.definitions.map((definition) => definition.tag).filter((tag) =>
+      !answers.includes(tag) && !tag.startsWith("Connection") && tag !== "BasicDeliver" && tag !== "BasicReturn"
+    ),
+    "ConnectionUpdateSecret"
+  ])
+}
+
+/** The specification's reply code for each kind of bad input (0-9-1 §1.7 "constants"). */
+const replyCodeOf = (fault: FrameError): number => {
+  switch (fault.reason) {
+    case "FrameEnd":
+    case "FrameType":
+    case "FrameSize":
+      return Method.ReplyCode.frameError
+    case "UnknownMethod":
+      return Method.ReplyCode.notImplemented
+    case "Command":
+      return Method.ReplyCode.commandInvalid
+    case "Channel":
+      return Method.ReplyCode.channelError
+    case "Unexpected":
+    case "BodySize":
+      return Method.ReplyCode.unexpectedFrame
+    case "MessageSize":
+      return Method.ReplyCode.resourceError
+    default:
+      return Method.ReplyCode.syntaxError
+  }
+}
+
+interface ChannelState<P> {
+  /** `opening` and `open` take frames; `closing`: we sent close, and drop everything but close and close-ok. */
+  state: "opening" | "open" | "closing"
+  readonly content: ContentAssembly<ContentMethod, P>
+}
+
+const emptyBody = new Uint8Array(0)
+
+/** @internal */
+export class Engine<P> {
+  readonly role: Role
+  readonly output = new Output(framing)
+  private readonly handler: EngineHandler<P>
+  private readonly properties: PropertiesCodec<P>
+  private readonly limits: DecodeOptions | undefined
+  private readonly maxMessageSize: number
+  private readonly reader = new ByteReader()
+  private readonly parser: FrameParser
+  private readonly channels: Array<ChannelState<P> | undefined> = []
+  private numbers = new ChannelNumbers(65535)
+  private phase: string
+  private frameMax = handshakeFrameMax
+  private heartbeatMillis = 0
+  private lastReceived = 0
+  private lastSent = 0
+  /** While we do not read, the peer's silence says nothing. */
+  private reading = true
+
+  constructor(options: EngineOptions<P>) {
+    this.role = options.role
+    this.handler = options.handler
+    this.properties = options.properties
+    this.maxMessageSize = options.maxMessageSize
+    this.limits = options.limits
+    this.phase = "fresh"
+    this.parser = new FrameParser({
+      onMethod: (channel, bytes, start, end) => this.receiveMethod(channel, bytes, start, end),
+      onHeader: (channel, bytes, start, end) => this.receiveHeader(channel, bytes, start, end),
+      onBody: (channel, bytes, start, end) => this.receiveBody(channel, bytes, start, end),
+      onBodyEnd: (channel) => this.receiveBodyEnd(channel),
+      onHeartbeat: (channel) => {
+        if (channel !== 0) throw this.fault("Channel", "heartbeat", "a heartbeat belongs to channel 0")
+      },
+      onProtocolHeader: (id, major, minor, revision) => this.receiveProtocolHeader(id, major, minor, revision)
+    })
+    this.parser.maxFrameSize = handshakeFrameMax
+  }
+
+  get isOpen(): boolean {
+    return this.phase === "open"
+  }
+
+  /** Nothing more comes out of this engine. */
+  get isDead(): boolean {
+    return this.phase === "dead"
+  }
+
+  // --- Octets in ---
+
+  /** Takes what was read. */
+  receive(bytes: Uint8Array, start: number, end: number, now: number): void {
+    if (this.phase === "dead") return
+    this.lastReceived = now
+    try {
+      this.parser.receive(bytes, start, end)
+    } catch (error) {
+      if (!(error instanceof FrameError)) throw error
+      this.fail(error)
+    }
+  }
+
+  private fail(fault: FrameError): void {
+    if (this.phase === "dead") return
+    // A peer that does not even speak AMQP yet cannot be told.
+    const tell = this.phase !== "fresh" && this.phase !== "header"
+    if (tell) {
+      this.encode(0, {
+        _tag: "ConnectionClose",
+        replyCode: replyCodeOf(fault),
+        replyText: fault.message.slice(0, 200),
+        classId: 0,
+        methodId: 0
+      })
+    }
+    this.die()
+    this.handler.onFault(fault)
+  }
+
+  private die(): void {
+    this.phase = "dead"
+    this.parser.stopped = true
+  }
+
+  private fault(reason: FrameError["reason"], field: string, text: string): FrameError {
+    return new FrameError({ reason, field, offset: 0, text })
+  }
+
+  private receiveProtocolHeader(id: number, major: number, minor: number, revision: number): void {
+    if (this.phase !== "fresh" && this.phase !== "header") {
+      throw this.fault("FrameType", "protocol-header", "a protocol header may only come first")
+    }
+    if (this.role === "client") this.die()
+    this.handler.onProtocolHeader(`${id}-${major}-${minor}-${revision}`)
+  }
+
+  private receiveMethod(channel: number, bytes: Uint8Array, start: number, end: number): void {
+    const state = channel === 0 ? undefined : this.channels[channel]
+    const method = Method.decode(this.reader.reset(bytes, start, end), this.limits)
+    const tag = method._tag
+    if (this.phase === "closing") {
+      // 0-9-1 §1.4.2.9: after close everything but close and close-ok is dropped.
+      if (tag === "ConnectionClose") return this.encode(0, { _tag: "ConnectionCloseOk" })
+      if (tag === "ConnectionCloseOk" && channel === 0) this.closedByAnswer(method)
+      return
+    }
+    if (tag === "ConnectionClose" && channel === 0) return this.receiveClose(method)
+    if (this.phase !== "open") return this.receiveHandshake(channel, method)
+    if (!acceptable[this.role].has(tag)) {
+      throw this.fault("Command", Method.name(method), `${Method.name(method)} is not for a ${this.role}`)
+    }
+    if (channel === 0 !== tag.startsWith("Connection")) {
+      throw this.fault("Command", Method.name(method), `${Method.name(method)} came on channel ${channel}`)
+    }
+    if (channel === 0) return this.handler.onMethod(0, method)
+    if (state === undefined) return this.receiveOnClosed(channel, method)
+    if (state.state === "closing") return this.receiveClosing(channel, method)
+    if (state.content.method !== undefined) {
+      throw this.fault("Unexpected", Method.name(method), `${Method.name(method)} came inside a content`)
+    }
+    switch (method._tag) {
+      case "ChannelOpen":
+        throw this.fault("Channel", "channel.open", `channel ${channel} is open already`)
+      case "ChannelOpenOk":
+        if (state.state !== "opening") throw this.fault("Command", "channel.open-ok", "no channel.open was sent")
+        state.state = "open"
+        return this.handler.onMethod(channel, method)
+      case "ChannelClose":
+        this.forget(channel)
+        this.encode(channel, { _tag: "ChannelCloseOk" })
+        return this.handler.onChannelClosed(channel, method)
+      case "ChannelCloseOk":
+        throw this.fault("Command", "channel.close-ok", "no channel.close was sent")
+      case "BasicDeliver":
+      case "BasicReturn":
+      case "BasicGetOk":
+      case "BasicPublish":
+        return state.content.begin(method)
+      default:
+        return this.handler.onMethod(channel, method)
+    }
+  }
+
+  private receiveHandshake(channel: number, method: Method.Method): void {
+    if (channel !== 0 || expected[this.role][this.phase]?.includes(method._tag) !== true) {
+      throw this.fault("Command", Method.name(method), `${Method.name(method)} came during the handshake`)
+    }
+    this.handler.onMethod(0, method)
+  }
+
+  private receiveClose(close: Method.ConnectionClose): void {
+    this.encode(0, { _tag: "ConnectionCloseOk" })
+    this.die()
+    this.handler.onClosed(close)
+  }
+
+  private closedByAnswer(method: Method.Method): void {
+    this.die()
+    this.handler.onMethod(0, method)
+  }
+
+  private receiveOnClosed(channel: number, method: Method.Method): void {
+    if (this.role === "server" && method._tag === "ChannelOpen") {
+      if (channel > this.numbers.max) {
+        throw this.fault("Channel", "channel.open", `channel ${channel} is above channel-max ${this.numbers.max}`)
+      }
+      this.numbers.take(channel)
+      this.channels[channel] = { state: "open", content: new ContentAssembly() }
+      return this.handler.onMethod(channel, method)
+    }
+    throw this.fault("Channel", Method.name(method), `channel ${channel} is not open`)
+  }
+
+  private receiveClosing(channel: number, method: Method.Method): void {
+    if (method._tag === "ChannelClose") return this.encode(channel, { _tag: "ChannelCloseOk" })
+    if (method._tag !== "ChannelCloseOk") return
+    this.forget(channel)
+    this.handler.onMethod(channel, method)
+  }
+
+  private forget(channel: number): void {
+    this.channels[channel] = undefined
+    this.numbers.release(channel)
+  }
+
+  private contentOf(channel: number, frame: string): ContentAssembly<ContentMethod, P> | undefined {
+    if (this.phase === "closing") return undefined
+    const state = this.phase === "open" ? this.channels[channel] : undefined
+    if (state === undefined) throw this.fault("Channel", frame, `channel ${channel} is not open`)
+    if (state.state === "closing") return undefined
+    if (state.content.method === undefined) throw this.fault("Unexpected", frame, `a ${frame} frame without its method`)
+    return state.content
+  }
+
+  private receiveHeader(channel: number, bytes: Uint8Array, start: number, end: number): void {
+    const content = this.contentOf(channel, "content header")
+    if (content === undefined || content.method === undefined) return
+    if (content.size >= 0) throw this.fault("Unexpected", "content header", "a second content header")
+    const { bodySize, properties } = this.properties.read(this.reader.reset(bytes, start, end))
+    if (bodySize > this.maxMessageSize) return this.refuseSize(channel, content.method, bodySize)
+    content.size = bodySize
+    content.properties = properties
+    if (bodySize === 0) this.contentDone(channel, content, emptyBody)
+  }
+
+  private refuseSize(channel: number, method: ContentMethod, size: number): void {
+    if (this.role === "client") {
+      throw this.fault("MessageSize", "content header", `a message of ${size} bytes; at most ${this.maxMessageSize}`)
+    }
+    this.handler.onTooLarge(channel, method, size)
+  }
+
+  private receiveBody(channel: number, bytes: Uint8Array, start: number, end: number): void {
+    const content = this.contentOf(channel, "content body")
+    if (content === undefined) return
+    if (content.size < 0) throw this.fault("Unexpected", "content body", "a content body without its header")
+    if (!content.fits(end - start)) throw this.fault("BodySize", "content body", "more body than was announced")
+    content.piece(bytes, start, end)
+  }
+
+  private receiveBodyEnd(channel: number): void {
+    const content = this.contentOf(channel, "content body")
+    if (content?.body !== undefined && content.isWhole) this.contentDone(channel, content, content.body)
+  }
+
+  private contentDone(channel: number, content: ContentAssembly<ContentMethod, P>, body: Uint8Array): void {
+    const { method, properties } = content
+    content.end()
+    if (method === undefined || properties === undefined) return
+    this.handler.onContent(channel, method, properties, body)
+  }
+
+  // --- Commands ---
+
+  /** Client role: the protocol header (0-9-1 §4.2.2). */
+  start(): void {
+    this.phase = "header"
+    this.output.frames(0, (writer) => writer.raw(Frame.protocolHeader, 0, Frame.protocolHeader.length))
+  }
+
+  /** Sends a method of the handshake; what may come next follows from it. */
+  handshake(method: Method.Method): FrameError | undefined {
+    const fault = this.send(0, method)
+    if (fault !== undefined) return fault
+    switch (method._tag) {
+      case "ConnectionStart":
+        this.phase = "start"
+        break
+      case "ConnectionSecure":
+        this.phase = "secure"
+        break
+      case "ConnectionTune":
+        this.phase = "tune"
+        break
+      case "ConnectionStartOk":
+      case "ConnectionSecureOk":
+        this.phase = "startOk"
+        break
+      case "ConnectionTuneOk":
+        this.phase = "tuneOk"
+        break
+      case "ConnectionOpenOk":
+        this.phase = "open"
+        break
+      default:
+        break
+    }
+    return undefined
+  }
+
+  /** Client role: open-ok came. */
+  opened(): void {
+    this.phase = "open"
+  }
+
+  /** Both ends keep to this from now on. */
+  tune(tuning: Tuning): void {
+    this.numbers = new ChannelNumbers(tuning.channelMax === 0 ? 65535 : tuning.channelMax)
+    this.frameMax = tuning.frameMax === 0 ? 131072 : tuning.frameMax
+    this.output.maxBody = this.frameMax - 8
+    this.parser.maxFrameSize = tuning.frameMax
+    this.heartbeatMillis = tuning.heartbeat * 1000
+    if (this.role === "server") this.phase = "tuned"
+  }
+
+  get heartbeat(): number {
+    return this.heartbeatMillis
+  }
+
+  /** Sends a method. A value that no octets can express comes back as a fault, and nothing is sent. */
+  send(channel: number, method: Method.Method): FrameError | undefined {
+    if (this.phase === "dead") return undefined
+    return this.attempt(() => this.encode(channel, method))
+  }
+
+  /** Sends a method with its content. */
+  sendContent(channel: number, method: ContentMethod, properties: P, body: Uint8Array): FrameError | undefined {
+    if (this.phase === "dead") return undefined
+    return this.attempt(() => {
+      this.output.frames(channel, (writer) => {
+        Frame.encodeMethod(writer, channel, method, this.frameMax)
+        this.properties.write(writer, channel, body.length, properties, this.frameMax)
+      })
+      if (body.length > 0) this.output.body(channel, body)
+    })
+  }
+
+  private encode(channel: number, method: Method.Method): void {
+    this.output.frames(channel, (writer) => Frame.encodeMethod(writer, channel, method, this.frameMax))
+  }
+
+  private attempt(write: () => void): FrameError | undefined {
+    try {
+      write()
+      return undefined
+    } catch (error) {
+      if (error instanceof FrameError) return error
+      throw error
+    }
+  }
+
+  /** Client role: takes a free channel number and sends channel.open; `undefined` when none is free. */
+  openChannel(): number | undefined {
+    const channel = this.numbers.lowest()
+    if (channel === undefined) return undefined
+    this.channels[channel] = { state: "opening", content: new ContentAssembly() }
+    this.send(channel, { _tag: "ChannelOpen" })
+    return channel
+  }
+
+  /** Sends channel.close; what the peer still sends there is dropped until close-ok. */
+  closeChannel(channel: number, replyCode: number, replyText: string, classId = 0, methodId = 0): void {
+    const state = this.channels[channel]
+    if (state === undefined || state.state === "closing") return
+    state.state = "closing"
+    state.content.end()
+    this.send(channel, { _tag: "ChannelClose", replyCode, replyText, classId, methodId })
+  }
+
+  /** Sends connection.close; everything but its answer is dropped. */
+  close(replyCode: number, replyText: string, classId = 0, methodId = 0): void {
+    if (this.phase === "dead" || this.phase === "closing") return
+    this.send(0, { _tag: "ConnectionClose", replyCode, replyText, classId, methodId })
+    this.phase = "closing"
+  }
+
+  isChannelOpen(channel: number): boolean {
+    const state = this.channels[channel]
+    return state !== undefined && state.state !== "closing"
+  }
+
+  // --- Time ---
+
+  /** Starts the silence clocks: called when the handshake is done, and when reading goes on after a pause. */
+  touch(now: number): void {
+    this.lastReceived = now
+    this.lastSent = now
+  }
+
+  pauseReading(): void {
+    this.reading = false
+  }
+
+  resumeReading(now: number): void {
+    this.reading = true
+    this.lastReceived = now
+  }
+
+  /** When a heartbeat must go out or the peer counts as dead (0-9-1 §4.2.7); `Infinity` with heartbeats off. */
+  nextDeadline(): number {
+    if (this.heartbeatMillis === 0 || this.phase === "dead") return Infinity
+    const send = this.lastSent + this.heartbeatMillis / 2
+    return this.reading ? Math.min(send, this.lastReceived + this.heartbeatMillis * 2) : send
+  }
+
+  /** The clock was stopped for too long: the peer has a little time more before its silence counts. */
+  forgive(now: number): void {
+    this.lastReceived = Math.max(this.lastReceived, now - this.heartbeatMillis * 2 + grace)
+  }
+
+  /** Octets were handed to the socket. */
+  sent(now: number): void {
+    this.lastSent = now
+  }
+
+  /** Sends a heartbeat when due. `false`: the peer has been silent for two intervals. */
+  tick(now: number): boolean {
+    if (this.heartbeatMillis === 0 || this.phase === "dead") return true
+    if (this.reading && now - this.lastReceived >= this.heartbeatMillis * 2) return false
+    if (now - this.lastSent >= this.heartbeatMillis / 2) {
+      this.output.frames(0, (writer) => writer.raw(Frame.heartbeat, 0, Frame.heartbeat.length))
+      this.lastSent = now
+    }
+    return true
+  }
+}

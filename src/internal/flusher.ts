@@ -1,0 +1,67 @@
+/**
+ * When output is flushed: once per turn of the event loop, at once when the buffer is full or the caller asks for it,
+ * and again when the pipe has drained. One per socket.
+ *
+ * @since 0.1.0
+ */
+import type { Pipe } from "../Transport.ts"
+import type { Output } from "./output.ts"
+
+// A full buffer goes out without waiting for the end of the turn: it would only grow.
+const full = 64 * 1024
+
+/** @internal */
+export class Flusher {
+  private readonly pipe: Pipe
+  private readonly output: Output
+  private readonly onSpace: () => void
+  private scheduled = false
+  private writable = true
+  private closed = false
+
+  /** `onSpace` is called after each flush and drain: publishers that wait for room look again. */
+  constructor(pipe: Pipe, output: Output, onSpace: () => void) {
+    this.pipe = pipe
+    this.output = output
+    this.onSpace = onSpace
+  }
+
+  /** There is output: flush it at the end of this turn. */
+  request(): void {
+    if (this.output.unflushed >= full) return this.now()
+    if (this.scheduled || !this.writable || this.closed) return
+    this.scheduled = true
+    this.pipe.endOfTurn(this.turn)
+  }
+
+  /** Flush without waiting for the end of the turn. */
+  now(): void {
+    if (this.closed || !this.writable || this.output.unflushed === 0) return
+    this.writable = this.output.flush(this.pipe)
+    // What is left of large bodies goes out in the next turn, behind what became urgent meanwhile.
+    if (this.writable && this.output.unflushed > 0) this.request1()
+  }
+
+  drained(): void {
+    this.writable = true
+    this.now()
+    this.onSpace()
+  }
+
+  close(): void {
+    this.closed = true
+    this.output.discard()
+  }
+
+  private request1(): void {
+    if (this.scheduled) return
+    this.scheduled = true
+    this.pipe.endOfTurn(this.turn)
+  }
+
+  private readonly turn = (): void => {
+    this.scheduled = false
+    this.now()
+    this.onSpace()
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * What was sent and not yet answered for: a ring of slots by sequence number, with a place for each item in flight.
+ * Numbers start at 1 and are given in order; answers may come out of order and for many at once. Knows no protocol.
+ *
+ * @since 0.1.0
+ */
+
+/** Whoever waits for the outcome of one item. @internal */
+export interface Waiter<E> {
+  /** It has its place in the window. */
+  readonly placed?: () => void
+  readonly done: () => void
+  readonly failed: (error: E) => void
+}
+
+/** @internal */
+export class SendWindow<A, E> {
+  /** The most numbers from the oldest unanswered one to the newest. */
+  readonly limit: number
+  private readonly mask: number
+  private items: Array<A | undefined>
+  private waiters: Array<Waiter<E> | undefined>
+  private failures: Array<E | undefined>
+  private readonly sentAt: Float64Array
+  private oldest = 1
+  private next = 1
+  private open = 0
+
+  constructor(limit: number) {
+    let size = 1
+    while (size < limit) size *= 2
+    this.limit = limit
+    this.mask = size - 1
+    this.items = Array.from({ length: size })
+    this.waiters = Array.from({ length: size })
+    this.failures = Array.from({ length: size })
+    this.sentAt = new Float64Array(size)
+  }
+
+  /** How many items have no answer yet. */
+  get unanswered(): number {
+    return this.open
+  }
+
+  get hasRoom(): boolean {
+    return this.next - this.oldest < this.limit
+  }
+
+  /** When the oldest unanswered item was sent; `Infinity` when there is none. */
+  get oldestSentAt(): number {
+    return this.open === 0 ? Infinity : this.sentAt[this.oldest & this.mask]!
+  }
+
+  /** Takes the next number; the caller has seen `hasRoom`. */
+  push(item: A, waiter: Waiter<E>, now: number): number {
+    const number = this.next++
+    const slot = number & this.mask
+    this.items[slot] = item
+    this.waiters[slot] = waiter
+    this.sentAt[slot] = now
+    this.open++
+    waiter.placed?.()
+    return number
+  }
+
+  /**
+   * Answers for one number, or for all up to it; 0 with `multiple` means all. `fault` makes it a refusal.
+   * `false` when the number was never given.
+   */
+  answer(number: number, multiple: boolean, fault?: (item: A) => E): boolean {
+    if (number >= this.next || (number === 0 && !multiple)) return false
+    if (!multiple) {
+      if (number >= this.oldest) this.settle(number & this.mask, fault)
+    } else {
+      const last = number === 0 ? this.next - 1 : number
+      for (let each = this.oldest; each <= last; each++) this.settle(each & this.mask, fault)
+    }
+    this.advance()
+    return true
+  }
+
+  /** Marks the oldest matching item: whatever its answer, it fails with `error`. */
+  markFirst(matches: (item: A) => boolean, error: E): boolean {
+    for (let each = this.oldest; each < this.next; each++) {
+      const slot = each & this.mask
+      const item = this.items[slot]
+      if (item !== undefined && this.failures[slot] === undefined && matches(item)) {
+        this.failures[slot] = error
+        return true
+      }
+    }
+    return false
+  }
+
+  /** Fails the oldest matching item at once. */
+  failFirst(matches: (item: A) => boolean, error: E): boolean {
+    for (let each = this.oldest; each < this.next; each++) {
+      const slot = each & this.mask
+      const item = this.items[slot]
+      if (item !== undefined && matches(item)) {
+        this.settle(slot, () => error)
+        this.advance()
+        return true
+      }
+    }
+    return false
+  }
+
+  /** Fails what was sent at or before `time`; a late answer for it is ignored. */
+  expire(time: number, fault: (item: A) => E): void {
+    while (this.open > 0 && this.oldestSentAt <= time) {
+      this.settle(this.oldest & this.mask, fault)
+      this.advance()
+    }
+  }
+
+  /** Takes everything unanswered out, oldest first, and starts numbering at 1 again. */
+  reset(): ReadonlyArray<{ readonly item: A; readonly waiter: Waiter<E> }> {
+    const rest: Array<{ readonly item: A; readonly waiter: Waiter<E> }> = []
+    for (let each = this.oldest; each < this.next; each++) {
+      const slot = each & this.mask
+      const item = this.items[slot]
+      const waiter = this.waiters[slot]
+      const failure = this.failures[slot]
+      this.clear(slot)
+      if (item === undefined || waiter === undefined) continue
+      if (failure === undefined) rest.push({ item, waiter })
+      else waiter.failed(failure)
+    }
+    this.oldest = 1
+    this.next = 1
+    this.open = 0
+    return rest
+  }
+
+  private settle(slot: number, fault: ((item: A) => E) | undefined): void {
+    const waiter = this.waiters[slot]
+    const item = this.items[slot]
+    if (waiter === undefined || item === undefined) return
+    const failure = this.failures[slot] ?? (fault === undefined ? undefined : fault(item))
+    this.clear(slot)
+    this.open--
+    if (failure === undefined) waiter.done()
+    else waiter.failed(failure)
+  }
+
+  private clear(slot: number): void {
+    this.items[slot] = undefined
+    this.waiters[slot] = undefined
+    this.failures[slot] = undefined
+  }
+
+  private advance(): void {
+    while (this.oldest < this.next && this.waiters[this.oldest & this.mask] === undefined) this.oldest++
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * Keeps one socket at a time alive: dials rounds over the endpoints, brings what was open up again, waits for the end,
+ * and asks the Schedules whether and when to go on. Knows no protocol; what a session is, its owner says.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Schedule from "effect/Schedule"
+import * as ScheduleDecision from "effect/ScheduleDecision"
+import * as ScheduleIntervals from "effect/ScheduleIntervals"
+import * as Scope from "effect/Scope"
+import type { ConnectAttempt, ConnectionClosed, ConnectionLost, RecoverableError } from "../AmqpError.ts"
+import { ConnectError } from "../AmqpError.ts"
+
+/** @internal */
+export interface Supervised<Endpoint, Session> {
+  /** In the order of preference; the supervisor goes round them. */
+  readonly endpoints: readonly [Endpoint, ...Array<Endpoint>]
+  readonly dial: (endpoint: Endpoint) => Effect.Effect<Session, ConnectError, Scope.Scope>
+  /** Restores what the connection had, on a fresh session. */
+  readonly up: (session: Session) => Effect.Effect<void, RecoverableError>
+  /** Waits for the end of a session. */
+  readonly ended: (session: Session) => Effect.Effect<never, ConnectionLost | ConnectionClosed>
+  /** Rounds of the first connect. */
+  readonly connect: Schedule.Schedule<unknown, ConnectError>
+  /** Rounds after a loss. */
+  readonly reconnect: Schedule.Schedule<unknown, RecoverableError>
+  readonly isFinal: (fault: RecoverableError) => boolean
+  /** After this long an open session proves that the trouble is over, and `reconnect` starts from its beginning. */
+  readonly stableAfter: Duration.Duration
+  readonly onDialling: (endpoint: Endpoint) => void
+  readonly onOpen: (session: Session, endpoint: Endpoint) => void
+  readonly onRecovering: (fault: RecoverableError, round: number, delay: Duration.Duration) => void
+}
+
+// What a fault report may hold: a first connect that was told to try for hours would collect without end.
+const maxAttempts = 100
+
+/** A Schedule driven by hand, so that the delay is known before it is slept. */
+const makeDriver = <In>(schedule: Schedule.Schedule<unknown, In>) => {
+  let state: unknown = schedule.initial
+  return {
+    reset: () => {
+      state = schedule.initial
+    },
+    /** The delay before the next round; `undefined` when the Schedule has ended. */
+    next: (input: In): Effect.Effect<Duration.Duration | undefined> =>
+      Effect.gen(function*() {
+        const clock = yield* Effect.clock
+        const now = clock.unsafeCurrentTimeMillis()
+        const [following, , decision] = yield* schedule.step(now, input, state)
+        state = following
+        return ScheduleDecision.isDone(decision)
+          ? undefined
+          : Duration.millis(Math.max(0, ScheduleIntervals.start(decision.intervals) - now))
+      })
+  }
+}
+
+/**
+ * Runs until a final fault, and ends with it. `onFirst` hears how the first connect went, once.
+ *
+ * @internal
+ */
+export const supervise = <Endpoint, Session>(
+  options: Supervised<Endpoint, Session>,
+  onFirst: (exit: Exit.Exit<void, ConnectError>) => Effect.Effect<void>
+): Effect.Effect<RecoverableError> =>
+  Effect.gen(function*() {
+    const endpoints = options.endpoints
+    let next = 0
+
+    /** Every endpoint once, from the one after the last that was tried, without a pause. */
+    const round: Effect.Effect<readonly [Session, Endpoint], ConnectError, Scope.Scope> = Effect.gen(function*() {
+      const outer = yield* Effect.scope
+      const attempts: Array<ConnectAttempt> = []
+      for (let tried = 0; tried < endpoints.length; tried++) {
+        const endpoint = endpoints[next % endpoints.length]!
+        next = (next + 1) % endpoints.length
+        options.onDialling(endpoint)
+        // A scope of its own: what a failed attempt opened is gone before the next one starts.
+        const scope = yield* Scope.fork(outer, outer.strategy)
+        const exit = yield* Effect.onExit(
+          Effect.either(Scope.extend(options.dial(endpoint), scope)),
+          (exit) => Exit.isSuccess(exit) && exit.value._tag === "Right" ? Effect.void : Scope.close(scope, exit)
+        )
+        if (exit._tag === "Right") return [exit.right, endpoint] as const
+        attempts.push(...exit.left.attempts)
+      }
+      // A round has tried at least one endpoint, and each failure has its attempt.
+      return yield* new ConnectError({ reason: attempts[attempts.length - 1]!.reason, attempts })
+    })
+
+    const firstRounds = Effect.gen(function*() {
+      const driver = makeDriver(options.connect)
+      const attempts: Array<ConnectAttempt> = []
+      for (let count = 1;; count++) {
+        const result = yield* Effect.either(round)
+        if (result._tag === "Right") return result.right
+        attempts.push(...result.left.attempts)
+        attempts.splice(0, attempts.length - maxAttempts)
+        const fault = new ConnectError({ reason: result.left.reason, attempts: attempts.slice() })
+        const delay = options.isFinal(fault) ? undefined : yield* driver.next(fault)
+        if (delay === undefined) return yield* fault
+        options.onRecovering(fault, count, delay)
+        yield* Effect.sleep(delay)
+      }
+    })
+
+    const driver = makeDriver(options.reconnect)
+    let first = true
+    let rounds = 0
+
+    const life: Effect.Effect<never, RecoverableError> = Effect.scoped(Effect.gen(function*() {
+      const [session, endpoint] = yield* first ? firstRounds : round
+      yield* Effect.raceFirst(options.up(session), options.ended(session))
+      options.onOpen(session, endpoint)
+      if (first) {
+        first = false
+        yield* onFirst(Exit.void)
+      }
+      yield* Effect.sleep(options.stableAfter).pipe(
+        Effect.andThen(Effect.sync(() => {
+          rounds = 0
+          driver.reset()
+        })),
+        Effect.forkScoped
+      )
+      return yield* options.ended(session)
+    }))
+
+    while (true) {
+      const fault = yield* Effect.flip(life)
+      if (first && fault._tag === "ConnectError") {
+        yield* onFirst(Exit.fail(fault))
+        return fault
+      }
+      if (options.isFinal(fault)) return fault
+      const delay = yield* driver.next(fault)
+      if (delay === undefined) return fault
+      options.onRecovering(fault, ++rounds, delay)
+      yield* Effect.sleep(delay)
+    }
+  })
