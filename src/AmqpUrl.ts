@@ -7,9 +7,11 @@
  *
  * @since 0.1.0
  */
+import * as Arr from "effect/Array"
 import * as Data from "effect/Data"
 import * as Either from "effect/Either"
 import * as Inspectable from "effect/Inspectable"
+import * as Order from "effect/Order"
 import * as Redacted from "effect/Redacted"
 
 /**
@@ -536,17 +538,18 @@ const distance = (a: string, b: string): number => {
   return previous[b.length] ?? 0
 }
 
+const lettersOf = (name: string): string => name.toLowerCase().replaceAll("_", "")
+
+const byDistance = Order.mapInput(Order.number, (entry: { readonly far: number }) => entry.far)
+
 /**
  * The known names nearest to a mistyped one, at most three.
  *
  * @internal
  */
 export const nearest = (name: string, known: Iterable<string>): ReadonlyArray<string> => {
-  const plain = (text: string) => text.toLowerCase().replaceAll("_", "")
-  const written = plain(name.slice(0, 64))
-  return Array.from(known, (candidate) => ({ candidate, far: distance(written, plain(candidate)) }))
+  const written = lettersOf(name.slice(0, 64))
+  const near = Array.from(known, (candidate) => ({ candidate, far: distance(written, lettersOf(candidate)) }))
     .filter(({ candidate, far }) => far <= Math.max(2, Math.floor(candidate.length / 3)))
-    .sort((a, b) => a.far - b.far)
-    .slice(0, 3)
-    .map(({ candidate }) => candidate)
+  return Arr.sort(near, byDistance).slice(0, 3).map(({ candidate }) => candidate)
 }

@@ -1,0 +1,335 @@
+/**
+ * TLS options under their many names: pika's `ssl_options`, kombu's `ssl` and `ssl_*`, RabbitMQ's and Erlang's
+ * `cacertfile` and company. All of them end in one `TlsOptions`.
+ *
+ * @since 0.1.0
+ */
+import * as Equal from "effect/Equal"
+import * as Redacted from "effect/Redacted"
+import { nearest, ParameterError } from "../../AmqpUrl.ts"
+import type { Pem, TlsOptions } from "../../Transport.ts"
+
+const fail = (parameter: string, text: string, reason: "Value" | "Contradiction" | "UnknownName" = "Value"): never => {
+  throw new ParameterError({ reason, parameter, text })
+}
+
+type Writable<A> = { -readonly [K in keyof A]: A[K] }
+
+// --- As options ---
+
+const isPem = (value: unknown): value is Pem =>
+  typeof value === "object" && value !== null &&
+  (("file" in value && typeof value.file === "string" && value.file !== "") ||
+    ("pem" in value && Redacted.isRedacted(value.pem)))
+
+const checks: { readonly [K in keyof Required<TlsOptions>]: (value: unknown) => boolean } = {
+  ca: (value) => Array.isArray(value) && value.every(isPem),
+  caPath: (value) => typeof value === "string" && value !== "",
+  cert: isPem,
+  key: isPem,
+  passphrase: Redacted.isRedacted,
+  verify: (value) => typeof value === "boolean",
+  checkHostname: (value) => typeof value === "boolean",
+  serverName: (value) => value === null || (typeof value === "string" && value !== ""),
+  ciphers: (value) => typeof value === "string" && value !== "",
+  minVersion: (value) => value === "TLSv1.2" || value === "TLSv1.3"
+}
+
+const keys = Object.keys(checks) as ReadonlyArray<keyof TlsOptions> // the mapped type has these keys only
+
+/** One form for what means the same, so that equal options are equal values. */
+const normalize = (parameter: string, tls: TlsOptions): TlsOptions => {
+  if ((tls.cert === undefined) !== (tls.key === undefined)) {
+    fail(parameter, "a client certificate needs both certfile and keyfile", "Contradiction")
+  }
+  if (tls.passphrase !== undefined && tls.key === undefined) {
+    fail(parameter, "password is that of the key, and keyfile is missing; a user's stands before the host")
+  }
+  const verify = tls.verify ?? true
+  const normal: Writable<TlsOptions> = { ...tls }
+  if (verify) delete normal.verify
+  if (tls.checkHostname === verify) delete normal.checkHostname
+  if (tls.ca !== undefined) {
+    normal.ca = [...tls.ca.filter((pem) => "file" in pem), ...tls.ca.filter((pem) => !("file" in pem))]
+    if (tls.ca.length === 0) delete normal.ca
+  }
+  return Object.fromEntries(Object.entries(normal).filter(([, value]) => value !== undefined))
+}
+
+/** @internal */
+export const checkTls = (parameter: string, value: unknown): TlsOptions => {
+  if (typeof value !== "object" || value === null) return fail(parameter, "must be an object, true or false")
+  for (const [key, entry] of Object.entries(value)) {
+    const known = keys.find((name) => name === key)
+    if (known === undefined) {
+      const near = nearest(key, keys)
+      fail(
+        parameter,
+        `"${key}" is not known${near.length === 0 ? "" : `; did you mean ${near.join(" or ")}?`}`,
+        "UnknownName"
+      )
+    } else if (entry !== undefined && !checks[known](entry)) fail(`${parameter}.${known}`, "is not of the allowed form")
+  }
+  return normalize(parameter, value)
+}
+
+// --- In a URL ---
+
+/** What a URL has said about TLS so far, and which name said it. */
+interface Slots {
+  readonly tls: Writable<TlsOptions>
+  readonly saidBy: Map<string, string>
+  readonly warnings: Array<string>
+  switch: boolean | undefined
+}
+
+const set = <K extends keyof TlsOptions>(slots: Slots, name: string, key: K, value: TlsOptions[K]): void => {
+  const before = slots.saidBy.get(key)
+  const isSame = key === "ca" || key === "cert" || key === "key" ?
+    samePems(slots.tls[key], value) :
+    Equal.equals(slots.tls[key], value)
+  if (before !== undefined && !isSame) fail(name, `contradicts ${before}`, "Contradiction")
+  slots.tls[key] = value
+  slots.saidBy.set(key, name)
+}
+
+const samePem = (a: Pem, b: Pem): boolean =>
+  "file" in a ? "file" in b && a.file === b.file : !("file" in b) && Equal.equals(a.pem, b.pem)
+
+const samePems = (a: unknown, b: unknown): boolean => {
+  const as: ReadonlyArray<unknown> = Array.isArray(a) ? a : [a]
+  const bs: ReadonlyArray<unknown> = Array.isArray(b) ? b : [b]
+  return as.length === bs.length && as.every((pem, at) => {
+    const other = bs[at]
+    return isPem(pem) && isPem(other) && samePem(pem, other)
+  })
+}
+
+const marker = "-----BEGIN"
+
+const pemOf = (text: string): Pem => text.startsWith(marker) ? { pem: Redacted.make(text) } : { file: text }
+
+const asText = (name: string, value: unknown): string =>
+  typeof value === "string" && value !== "" ? value : fail(name, "must be a text")
+
+const asTexts = (name: string, value: unknown): ReadonlyArray<string> =>
+  Array.isArray(value) ? value.map((entry) => asText(name, entry)) : [asText(name, value)]
+
+const asBoolean = (name: string, value: unknown): boolean =>
+  value === true || value === "true" || value === "1" || value === 1 ?
+    true :
+    value === false || value === "false" || value === "0" || value === 0 ?
+    false :
+    fail(name, "must be true or false")
+
+const readProtocol = (name: string, value: unknown): TlsOptions["minVersion"] => {
+  switch (value) {
+    case "TLSv1.2":
+    case "PROTOCOL_TLSv1_2":
+      return "TLSv1.2"
+    case "TLSv1.3":
+    case "PROTOCOL_TLSv1_3":
+      return "TLSv1.3"
+    case "PROTOCOL_TLS":
+    case "PROTOCOL_TLS_CLIENT":
+      return undefined
+    default:
+      return fail(name, "must be TLSv1.2 or TLSv1.3")
+  }
+}
+
+const readCertReqs = (name: string, value: unknown): boolean => {
+  switch (typeof value === "string" ? value.toUpperCase().replace(/^CERT_/, "") : value) {
+    case "REQUIRED":
+    case "OPTIONAL": // of a client, Python's ssl checks either way
+    case 1:
+    case 2:
+      return true
+    case "NONE":
+    case 0:
+      return false
+    default:
+      return fail(name, "must be CERT_REQUIRED, CERT_OPTIONAL or CERT_NONE")
+  }
+}
+
+/** The keys of `ssl_options`, which are also kombu's `ssl_*`. */
+const sslKeys = [
+  "ca_certs",
+  "cafile",
+  "ca_path",
+  "capath",
+  "ca_data",
+  "cadata",
+  "certfile",
+  "keyfile",
+  "password",
+  "ciphers",
+  "protocol",
+  "server_hostname",
+  "cert_reqs",
+  "check_hostname"
+] as const
+
+const readSslKey = (slots: Slots, name: string, key: string, value: unknown): void => {
+  if (value === null) return
+  switch (key) {
+    case "ca_certs":
+    case "cafile":
+      return set(slots, name, "ca", asTexts(name, value).map(pemOf))
+    case "ca_data":
+    case "cadata": {
+      const pems = asTexts(name, value).map((text): Pem => ({ pem: Redacted.make(text) }))
+      // Files and data are two sources of one list, not two statements about it.
+      const files = slots.tls.ca?.filter((pem) => "file" in pem) ?? []
+      slots.tls.ca = [...files, ...pems]
+      slots.saidBy.set("ca", name)
+      return
+    }
+    case "ca_path":
+    case "capath":
+      return set(slots, name, "caPath", asText(name, value))
+    case "certfile":
+      return set(slots, name, "cert", pemOf(asText(name, value)))
+    case "keyfile":
+      return set(slots, name, "key", pemOf(asText(name, value)))
+    case "password":
+      return set(slots, name, "passphrase", Redacted.make(asText(name, value)))
+    case "ciphers":
+      return set(slots, name, "ciphers", asText(name, value))
+    case "protocol":
+      return set(slots, name, "minVersion", readProtocol(name, value))
+    case "server_hostname":
+      return set(slots, name, "serverName", asText(name, value))
+    case "cert_reqs":
+      return set(slots, name, "verify", readCertReqs(name, value))
+    case "check_hostname":
+      return set(slots, name, "checkHostname", asBoolean(name, value))
+    default: {
+      const near = nearest(key, sslKeys)
+      return fail(
+        name,
+        `has a key that is not known${near.length === 0 ? "" : `; did you mean ${near.join(" or ")}?`}`,
+        "UnknownName"
+      )
+    }
+  }
+}
+
+const parseJson = (name: string, text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return fail(name, "is no JSON")
+  }
+}
+
+const turn = (slots: Slots, name: string, on: boolean): void => {
+  if (slots.switch !== undefined && slots.switch !== on) {
+    fail(name, "contradicts another name about TLS", "Contradiction")
+  }
+  slots.switch = on
+}
+
+/** `ssl_options`, and kombu's `ssl`, which may also be a bool. */
+const readWhole = (slots: Slots, name: string, text: string): void => {
+  if (name === "ssl" && /^(true|false|1|0)$/.test(text)) return turn(slots, name, asBoolean(name, text))
+  const value = parseJson(name, text)
+  if (value === null) return turn(slots, name, false)
+  if (typeof value !== "object" || Array.isArray(value)) {
+    return fail(name, `must be a JSON object or null${name === "ssl" ? ", true or false" : ""}`)
+  }
+  turn(slots, name, true)
+  const entries = Object.entries(value)
+  // Files first: data is added to them.
+  for (const [key, entry] of entries) if (!/^ca_?data$/.test(key)) readSslKey(slots, name, key, entry)
+  for (const [key, entry] of entries) if (/^ca_?data$/.test(key)) readSslKey(slots, name, key, entry)
+}
+
+const readers: { readonly [name: string]: (slots: Slots, name: string, text: string) => void } = {
+  ssl_options: readWhole,
+  ssl: readWhole,
+  cacertfile: (slots, name, text) => readSslKey(slots, name, "ca_certs", text),
+  certfile: (slots, name, text) => readSslKey(slots, name, "certfile", text),
+  keyfile: (slots, name, text) => readSslKey(slots, name, "keyfile", text),
+  password: (slots, name, text) => readSslKey(slots, name, "password", text),
+  verify: (slots, name, text) =>
+    text === "verify_peer" || text === "verify_none" ?
+      set(slots, name, "verify", text === "verify_peer") :
+      fail(name, "must be verify_peer or verify_none"),
+  server_name_indication: (slots, name, text) => set(slots, name, "serverName", text === "disable" ? null : text),
+  insecure: (slots, name, text) => set(slots, name, "verify", !asBoolean(name, text)),
+  depth: (slots, name, text) =>
+    /^\d{1,3}$/.test(text) ?
+      void slots.warnings.push("depth: has no effect, the whole chain is verified") :
+      fail(name, "must be a whole number"),
+  fail_if_no_peer_cert: (slots, name, text) => {
+    asBoolean(name, text)
+    slots.warnings.push("fail_if_no_peer_cert: has no effect, a server always shows a certificate")
+  },
+  ...Object.fromEntries(sslKeys.map((key) => [
+    `ssl_${key}`,
+    (slots: Slots, name: string, text: string) => readSslKey(slots, name, key, text)
+  ]))
+}
+
+/** @internal */
+export const tlsNames: ReadonlyArray<string> = Object.keys(readers)
+
+/**
+ * The TLS of a URL from its query: `undefined` where nothing was said, `null` where it was turned off.
+ *
+ * @internal
+ */
+export const readTls = (
+  entries: ReadonlyArray<readonly [name: string, value: string]>
+): { readonly tls: TlsOptions | null | undefined; readonly warnings: ReadonlyArray<string> } => {
+  const slots: Slots = { tls: {}, saidBy: new Map(), warnings: [], switch: undefined }
+  for (const [name, value] of entries) readers[name]?.(slots, name, value)
+  const hasOptions = slots.saidBy.size > 0
+  if (slots.switch === false && hasOptions) fail("ssl", "is off, and other names set TLS options", "Contradiction")
+  const isOn = slots.switch ?? (hasOptions || undefined)
+  return {
+    tls: isOn === undefined ? undefined : isOn ? normalize("ssl_options", slots.tls) : null,
+    warnings: slots.warnings
+  }
+}
+
+/** A text for `certfile` and its like, which tell PEM from a path by its first characters. */
+const pemText = (name: string, pem: Pem): string => {
+  const text = "file" in pem ? pem.file : Redacted.value(pem.pem)
+  if (text.startsWith(marker) === "file" in pem) {
+    throw new ParameterError({ reason: "Unprintable", parameter: name, text: `in a URL, PEM starts with ${marker}` })
+  }
+  return text
+}
+
+/** @internal */
+export const printTls = (tls: TlsOptions): ReadonlyArray<readonly [name: string, value: string]> => {
+  const [ca, ...others] = tls.ca ?? []
+  const files = tls.ca?.flatMap((pem) => "file" in pem ? [pem.file] : []) ?? []
+  const pems = tls.ca?.flatMap((pem) => "file" in pem ? [] : [Redacted.value(pem.pem)]) ?? []
+  // A list of authorities and a host that is called "disable" have no flat name.
+  const whole = {
+    ...(others.length > 0 && files.length > 0 ? { ca_certs: files } : {}),
+    ...(others.length > 0 && pems.length > 0 ? { ca_data: pems } : {}),
+    ...(tls.serverName === "disable" ? { server_hostname: "disable" } : {})
+  }
+  const pairs: ReadonlyArray<readonly [string, string | undefined]> = [
+    ["cacertfile", ca === undefined || others.length > 0 ? undefined : pemText("cacertfile", ca)],
+    ["certfile", tls.cert === undefined ? undefined : pemText("certfile", tls.cert)],
+    ["keyfile", tls.key === undefined ? undefined : pemText("keyfile", tls.key)],
+    ["password", tls.passphrase === undefined ? undefined : Redacted.value(tls.passphrase)],
+    ["verify", tls.verify === false ? "verify_none" : undefined],
+    [
+      "server_name_indication",
+      tls.serverName === null ? "disable" : tls.serverName === "disable" ? undefined : tls.serverName
+    ],
+    ["ssl_ca_path", tls.caPath],
+    ["ssl_check_hostname", tls.checkHostname === undefined ? undefined : String(tls.checkHostname)],
+    ["ssl_ciphers", tls.ciphers],
+    ["ssl_protocol", tls.minVersion],
+    ["ssl_options", Object.keys(whole).length === 0 ? undefined : JSON.stringify(whole)]
+  ]
+  return pairs.flatMap(([name, value]) => value === undefined ? [] : [[name, value] as const])
+}
