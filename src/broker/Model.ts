@@ -1,0 +1,431 @@
+/**
+ * What every broker is made of: virtual hosts, exchanges, bindings, queues, consumers and users, with RabbitMQ's
+ * semantics. It knows no protocol: what a message holds is opaque, a request that cannot be granted is answered with a
+ * `Refusal`, and each face puts that into its own codes and words.
+ *
+ * Plain, synchronous and deterministic: no clock, no chance, no I/O. Everything is in memory; what is durable survives
+ * the clients, not the process.
+ *
+ * @since 0.1.0
+ */
+import * as Redacted from "effect/Redacted"
+import { Access } from "./internal/model/access.ts"
+import { VirtualHost as VirtualHostImpl } from "./internal/model/virtualHost.ts"
+
+/**
+ * What has a name in a virtual host.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Kind = "exchange" | "queue"
+
+/**
+ * How an exchange chooses: by equal routing key, all, or by pattern (`*` is one word, `#` any number of words).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ExchangeType = "direct" | "fanout" | "topic"
+
+/**
+ * The extra arguments of a declaration or binding, by name. Values are compared by structure, integers by value.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Arguments = Readonly<Record<string, unknown>>
+
+/**
+ * No exchange or queue of this name.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export interface NotFound {
+  readonly _tag: "NotFound"
+  readonly kind: Kind
+  readonly name: string
+  readonly vhost: string
+}
+
+/**
+ * It exists, but not as declared here. `argument` is RabbitMQ's name of the first difference (`type`, `durable`,
+ * `auto_delete`, `internal`, or an argument's own name); an absent argument is `undefined`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export interface Inequivalent {
+  readonly _tag: "Inequivalent"
+  readonly kind: Kind
+  readonly name: string
+  readonly vhost: string
+  readonly argument: string
+  readonly received: unknown
+  readonly current: unknown
+}
+
+/**
+ * The queue is exclusive to another client, or was declared again with the other choice of `exclusive`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export interface Locked {
+  readonly _tag: "Locked"
+  readonly name: string
+  readonly vhost: string
+}
+
+/**
+ * Not deleted, for it was to be deleted only if unused: the queue has consumers, or the exchange bindings.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export interface InUse {
+  readonly _tag: "InUse"
+  readonly kind: Kind
+  readonly name: string
+  readonly vhost: string
+}
+
+/**
+ * Not deleted, for the queue was to be deleted only if empty, and has ready messages.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export interface NotEmpty {
+  readonly _tag: "NotEmpty"
+  readonly name: string
+  readonly vhost: string
+}
+
+/**
+ * Nobody may do this. `ReservedName`: declare a name that starts with `amq.`. `DefaultExchange`: declare, bind or delete
+ * the exchange without a name. `SystemExchange`: delete one of the broker's own. `InternalExchange`: publish to an
+ * exchange that is fed by bindings alone. `ExclusiveConsumer`: consume from a queue that has an exclusive consumer, or
+ * exclusively from one that has any.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export interface AccessRefused {
+  readonly _tag: "AccessRefused"
+  readonly reason: "ReservedName" | "DefaultExchange" | "SystemExchange" | "InternalExchange" | "ExclusiveConsumer"
+  readonly kind: Kind
+  readonly name: string
+  readonly vhost: string
+}
+
+/**
+ * No exchange is of this type.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export interface UnknownExchangeType {
+  readonly _tag: "UnknownExchangeType"
+  readonly type: string
+}
+
+/**
+ * Why a request was not granted. It changed nothing.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type Refusal = NotFound | Inequivalent | Locked | InUse | NotEmpty | AccessRefused | UnknownExchangeType
+
+/**
+ * Tells a refusal from every other result of this module: nothing else here has a `_tag`.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isRefusal = (result: unknown): result is Refusal =>
+  typeof result === "object" && result !== null && "_tag" in result
+
+/**
+ * A message as it was published, never changed and shared by all queues that took it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Message<out C> {
+  readonly exchange: string
+  readonly routingKey: string
+  readonly persistent: boolean
+  /** Of the body, in bytes. */
+  readonly size: number
+  /** The face's own. */
+  readonly content: C
+}
+
+/**
+ * A message in one queue, handed out once. It stays unsettled, and with the client that got it, until one of the three
+ * is called; each says whether it did something: not for an entry already settled, or handed out without
+ * acknowledgement. After its queue is gone they only end the client's hold.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Entry<out C> {
+  readonly queue: Queue
+  readonly message: Message<C>
+  /** Handed out before, and come back. */
+  readonly redelivered: boolean
+  /** It was processed. */
+  settle(): boolean
+  /** It was refused for good. */
+  discard(): boolean
+  /** Back to its place in the queue, as a new entry marked `redelivered`. */
+  requeue(): boolean
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Exchange {
+  readonly name: string
+  readonly type: ExchangeType
+  readonly durable: boolean
+  readonly autoDelete: boolean
+  readonly internal: boolean
+  readonly arguments: Arguments
+  readonly bindingCount: number
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Queue {
+  readonly name: string
+  /** Never of an exclusive queue, whatever its declaration said. */
+  readonly durable: boolean
+  readonly exclusive: boolean
+  readonly autoDelete: boolean
+  readonly arguments: Arguments
+  readonly readyCount: number
+  readonly unsettledCount: number
+  readonly consumerCount: number
+}
+
+/**
+ * A place in a queue's round of consumers.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Consumer {
+  readonly queue: Queue
+  /**
+   * Asks for entries: to be called once after `subscribe`, when the client can be told of them, and each time credit
+   * returned after `hasCredit` said no. More often does no harm. Entries may arrive before it returns.
+   */
+  resume(): void
+  /** Ends it; what it got stays unsettled. An auto-delete queue goes with its last consumer. */
+  cancel(): void
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ExchangeOptions {
+  /** Default: false. */
+  readonly durable?: boolean | undefined
+  /** Goes when its last binding goes. Default: false. */
+  readonly autoDelete?: boolean | undefined
+  /** Clients may not publish to it. Default: false. */
+  readonly internal?: boolean | undefined
+  /** Default: none. Only `alternate-exchange` must be the same when it is declared again. */
+  readonly arguments?: Arguments | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface QueueOptions {
+  /** Default: a new name, `amq.gen-…`. */
+  readonly name?: string | undefined
+  /** Default: false. */
+  readonly durable?: boolean | undefined
+  /** For this client, its parent and children alone, and gone with the eldest. Default: false. */
+  readonly exclusive?: boolean | undefined
+  /** Goes when its last consumer goes; one that never had any stays. Default: false. */
+  readonly autoDelete?: boolean | undefined
+  /** Default: none. Those that RabbitMQ's classic queues know must be the same when it is declared again. */
+  readonly arguments?: Arguments | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface DeleteQueueOptions {
+  /** Refuse while it has consumers. Default: false. */
+  readonly ifUnused?: boolean | undefined
+  /** Refuse while it has ready messages. Default: false. */
+  readonly ifEmpty?: boolean | undefined
+}
+
+/**
+ * Which messages of an exchange a queue takes. Two with equal fields are one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface QueueBinding {
+  readonly queue: string
+  readonly exchange: string
+  readonly routingKey: string
+  /** Default: none. */
+  readonly arguments?: Arguments | undefined
+}
+
+/**
+ * A consumer to be. The three functions are called from within operations on the model, never one inside another's
+ * `receive`; they may call the model.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SubscribeOptions<in C> {
+  readonly queue: string
+  /** Refuse any other consumer. Default: false. */
+  readonly exclusive?: boolean | undefined
+  /** Entries are settled as they are handed out. Default: false. */
+  readonly noAck?: boolean | undefined
+  /** Asked before each entry; after a `false` not again until `resume`. */
+  readonly hasCredit: () => boolean
+  readonly receive: (entry: Entry<C>) => void
+  /** The queue was deleted, and the consumer with it. Not called for `cancel` and `release`. */
+  readonly onCancelled: () => void
+}
+
+/**
+ * Somebody at work in a virtual host: who may use which exclusive queue, and who holds which consumers and unsettled
+ * entries. A child shares its parent's rights and is released with it, or alone.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Client<in out C> {
+  child(): Client<C>
+  /** The exchange as it is now: made, or found to be equivalent. */
+  declareExchange(name: string, type: string, options?: ExchangeOptions): Exchange | Refusal
+  findExchange(name: string): Exchange | Refusal
+  /** One that does not exist counts as deleted. */
+  deleteExchange(name: string, options?: { readonly ifUnused?: boolean | undefined }): Refusal | undefined
+  /** The queue as it is now: made, or found to be equivalent. */
+  declareQueue(options?: QueueOptions): Queue | Refusal
+  findQueue(name: string): Queue | Refusal
+  /** How many ready messages went with it; 0 for one that does not exist. */
+  deleteQueue(name: string, options?: DeleteQueueOptions): number | Refusal
+  /** How many ready messages were dropped; unsettled ones stay. */
+  purgeQueue(name: string): number | Refusal
+  bindQueue(binding: QueueBinding): Refusal | undefined
+  /** A binding, exchange or queue that does not exist counts as unbound. */
+  unbindQueue(binding: QueueBinding): Refusal | undefined
+  /** How many queues took it. */
+  publish(message: Message<C>): number | Refusal
+  /** The oldest ready entry, if any; `queue.readyCount` is what remains. */
+  get(queue: string, options?: { readonly noAck?: boolean | undefined }): Entry<C> | Refusal | undefined
+  /** A consumer that gets nothing before its first `resume`. */
+  subscribe(options: SubscribeOptions<C>): Consumer | Refusal
+  /** All of them back in their places before any is handed out again. */
+  requeue(entries: Iterable<Entry<C>>): void
+  /**
+   * The end of this client and its children, not to be used any more: their consumers are cancelled, their unsettled
+   * entries requeued, and, unless it is a child, their exclusive queues deleted.
+   */
+  release(): void
+}
+
+/**
+ * A name space of exchanges and queues.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface VirtualHost<in out C> {
+  readonly name: string
+  readonly exchanges: ReadonlyMap<string, Exchange>
+  readonly queues: ReadonlyMap<string, Queue>
+  client(): Client<C>
+}
+
+/**
+ * A broker's whole state. `C` is what the messages hold.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Model<in out C> {
+  readonly vhosts: ReadonlyMap<string, VirtualHost<C>>
+  /** The one there is, if there is one. */
+  addVhost(name: string): VirtualHost<C>
+  /** A new user, or a new password. */
+  addUser(name: string, password: Redacted.Redacted<string>): void
+  /** Opens a virtual host to a user; nothing for a user that does not exist. */
+  permit(user: string, vhost: string): void
+  authenticate(user: string, password: Redacted.Redacted<string>): boolean
+  /** May the user enter; whether the virtual host exists is not asked. */
+  canAccess(user: string, vhost: string): boolean
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /**
+   * What follows `amq.gen-` in the name of a queue declared without one; never twice the same. Default: 1, 2, 3, …, which
+   * tests can rely on and strangers can guess.
+   */
+  readonly generateName?: (() => string) | undefined
+}
+
+/**
+ * A broker with the virtual host `/`, and the user `guest`, password `guest`, who may enter it.
+ *
+ * @example
+ * import { Model } from "effect-amqp/broker"
+ *
+ * const client = Model.make<string>().addVhost("/").client()
+ * client.declareQueue({ name: "orders" })
+ * client.publish({ exchange: "", routingKey: "orders", persistent: false, size: 1, content: "a" }) // 1
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <C>(options: Options = {}): Model<C> => {
+  let generated = 0
+  const generateName = options.generateName ?? (() => String(++generated))
+  const vhosts = new Map<string, VirtualHostImpl<C>>()
+  const access = new Access()
+  const addVhost = (name: string): VirtualHostImpl<C> => {
+    const known = vhosts.get(name)
+    if (known !== undefined) return known
+    const vhost = new VirtualHostImpl<C>(name, generateName)
+    vhosts.set(name, vhost)
+    return vhost
+  }
+  addVhost("/")
+  access.addUser("guest", Redacted.make("guest"))
+  access.permit("guest", "/")
+  return {
+    vhosts,
+    addVhost,
+    addUser: (name, password) => access.addUser(name, password),
+    permit: (user, vhost) => access.permit(user, vhost),
+    authenticate: (user, password) => access.authenticate(user, password),
+    canAccess: (user, vhost) => access.canAccess(user, vhost)
+  }
+}

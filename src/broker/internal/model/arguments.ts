@@ -1,0 +1,58 @@
+/**
+ * When two argument values are the same, and which arguments must be so when a thing is declared again.
+ *
+ * @since 0.1.0
+ */
+import type * as Model from "../../Model.ts"
+
+/** What RabbitMQ's classic queues hold to; any other argument may change freely from one declaration to the next. */
+const queueArguments: ReadonlyArray<string> = [
+  "x-expires",
+  "x-message-ttl",
+  "x-dead-letter-exchange",
+  "x-dead-letter-routing-key",
+  "x-max-length",
+  "x-max-length-bytes",
+  "x-max-priority",
+  "x-overflow",
+  "x-queue-mode",
+  "x-queue-version",
+  "x-single-active-consumer",
+  "x-queue-type",
+  "x-queue-master-locator"
+]
+
+const exchangeArguments: ReadonlyArray<string> = ["alternate-exchange"]
+
+const isInteger = (value: unknown): value is number | bigint => typeof value === "bigint" || Number.isInteger(value)
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null
+
+/**
+ * Structural: integers by value whatever their width, bytes and lists element by element, records by their own keys.
+ *
+ * @internal
+ */
+export const sameValue = (left: unknown, right: unknown): boolean => {
+  if (Object.is(left, right)) return true
+  // oxlint-disable-next-line eqeqeq -- the one comparison that knows 1 and 1n as equal
+  if (isInteger(left) && isInteger(right)) return left == right
+  if (!isRecord(left) || !isRecord(right)) return false
+  if (Object.getPrototypeOf(left) !== Object.getPrototypeOf(right)) return false
+  const keys = Object.keys(left)
+  return keys.length === Object.keys(right).length &&
+    keys.every((key) => Object.hasOwn(right, key) && sameValue(left[key], right[key]))
+}
+
+/**
+ * The first argument, of those that count, in which a declaration differs from what exists.
+ *
+ * @internal
+ */
+export const differing = (
+  kind: Model.Kind,
+  current: Model.Arguments,
+  received: Model.Arguments
+): string | undefined =>
+  (kind === "queue" ? queueArguments : exchangeArguments).find((name) => !sameValue(current[name], received[name]))
