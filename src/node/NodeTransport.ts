@@ -7,299 +7,41 @@
  * @since 0.1.0
  */
 import type * as Context from "effect/Context"
-import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
-import * as Crypto from "node:crypto"
-import * as Fs from "node:fs/promises"
 import * as Net from "node:net"
-import * as Path from "node:path"
 import * as Tls from "node:tls"
 import { ConnectError, type ConnectReason, ListenError } from "../AmqpError.ts"
 import {
   type ListenTarget,
-  type Pem,
   type Pipe,
-  type PipeHandler,
   type PipeTls,
   type Target,
   type TlsOptions,
   Transport,
   TransportServer
 } from "../Transport.ts"
+import { SocketPipe } from "./internal/socketPipe.ts"
+import { connectFault, endpointOf, listenFault, type SystemError, tlsText, toError } from "./internal/systemError.ts"
+import { readTlsMaterial, unusable, UnusableTls } from "./internal/tlsMaterial.ts"
 
 const defaultConnectTimeout = Duration.seconds(10)
+
+/**
+ * After how many milliseconds the next one of several addresses is tried; the last has all that is left. Node's 250 are
+ * too few for a far one, and it would be given up for good.
+ */
+const addressTimeout = 2500
 
 /** How long an accepted peer may take to say hello in TLS. */
 const handshakeTimeout = 15_000
 
 const readBufferSize = 64 * 1024
 
-/**
- * What a socket may hold unsent before `write` says stop. Node's own mark of 16 KiB lies below one flush of an engine,
- * which would so be told to wait for bytes that the system has already taken.
- */
-const highWaterMark = 128 * 1024
-
-// --- The pipe ---
-
-class SocketPipe implements Pipe {
-  readonly remote: string
-  tls: PipeTls | undefined
-  readonly #socket: Net.Socket
-  #handler: PipeHandler | undefined
-  /** Read, but the handler is not there yet or has paused: TLS hands over all of a record it has decrypted. */
-  #held: Array<Uint8Array> = []
-  #paused = false
-  #releasing = false
-  #full = false
-  #ended = false
-  #peerEnded = false
-  #fault: { readonly cause: unknown } | undefined
-  #closed = false
-
-  constructor(socket: Net.Socket, remote: string) {
-    this.#socket = socket
-    this.remote = remote
-    // Nothing is read before `start`.
-    socket.pause()
-    socket.on("drain", () => {
-      if (!this.#full || this.#closed) return
-      this.#full = false
-      this.#handler?.onDrain()
-    })
-    socket.on("error", (cause) => this.#lost({ cause }))
-    socket.on("end", () => this.#lost(undefined))
-    socket.on("close", () => this.#lost(undefined))
-  }
-
-  start(handler: PipeHandler): void {
-    this.#handler = handler
-    if (!this.#paused) this.#release()
-  }
-
-  /** Whether the socket may go on reading. */
-  receive(bytes: Uint8Array, length: number): boolean {
-    if (this.#closed) return false
-    if (this.#handler === undefined || this.#paused || this.#held.length > 0) {
-      this.#held.push(bytes.slice(0, length))
-      return false
-    }
-    this.#handler.onData(bytes, 0, length)
-    return true
-  }
-
-  write(bytes: Uint8Array, onWritten?: () => void): boolean {
-    if (this.#closed || this.#ended || this.#peerEnded) {
-      if (onWritten !== undefined) queueMicrotask(onWritten)
-      return false
-    }
-    this.#socket.write(bytes, onWritten)
-    if (this.#socket.writableLength < highWaterMark) return true
-    this.#full = true
-    return false
-  }
-
-  endOfTurn(task: () => void): void {
-    setImmediate(task)
-  }
-
-  pause(): void {
-    this.#paused = true
-    this.#socket.pause()
-  }
-
-  resume(): void {
-    this.#paused = false
-    if (this.#handler !== undefined) this.#release()
-  }
-
-  end(): void {
-    if (this.#closed || this.#ended) return
-    this.#ended = true
-    this.#socket.end()
-  }
-
-  destroy(): void {
-    this.#closed = true
-    this.#held = []
-    this.#socket.destroy()
-  }
-
-  /** Hands over what is held, in a turn of its own, then lets the socket read. */
-  #release(): void {
-    if (this.#releasing) return
-    this.#releasing = true
-    queueMicrotask(() => {
-      this.#releasing = false
-      while (!this.#paused && !this.#closed && this.#fault === undefined) {
-        const bytes = this.#held.shift()
-        if (bytes === undefined) break
-        this.#handler?.onData(bytes, 0, bytes.length)
-      }
-      if (this.#paused || this.#closed) return
-      if (this.#peerEnded) this.#close()
-      else this.#socket.resume()
-    })
-  }
-
-  /** Of several reports of one loss the first one counts. What was read before the peer's end is delivered first. */
-  #lost(fault: { readonly cause: unknown } | undefined): void {
-    if (this.#closed || this.#peerEnded) return
-    this.#peerEnded = true
-    this.#fault = fault
-    if (this.#handler === undefined || (fault === undefined && this.#held.length > 0)) return
-    this.#close()
-  }
-
-  #close(): void {
-    this.#closed = true
-    this.#held = []
-    this.#handler?.onClose(this.#fault?.cause)
-  }
-}
-
-// --- Faults ---
-
-interface SystemError extends Error {
-  readonly code?: string | undefined
-  readonly syscall?: string | undefined
-  readonly address?: string | undefined
-  readonly port?: number | undefined
-}
-
-const endpointOf = (host: string, port: number): string => host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
-
-const toError = (cause: unknown): SystemError => cause instanceof Error ? cause : new Error(String(cause))
-
-const connectFault = (error: SystemError): { readonly reason: ConnectReason; readonly text: string } => {
-  if (error instanceof AggregateError) {
-    const faults = error.errors.map((each) => connectFault(toError(each)))
-    return {
-      reason: faults.find((fault) => fault.reason !== "Timeout")?.reason ?? "Timeout",
-      text: faults.map((fault) => fault.text).join(", ")
-    }
-  }
-  if (error.syscall === "getaddrinfo") return { reason: "Dns", text: dnsText(error) }
-  const where = error.address === undefined ? "the peer" : endpointOf(error.address, error.port ?? 0)
-  switch (error.code) {
-    case "ECONNREFUSED":
-      return { reason: "Refused", text: `${where} refused the connection` }
-    case "EHOSTUNREACH":
-      return { reason: "Refused", text: `${where} cannot be reached: no route to the host` }
-    case "ENETUNREACH":
-      return { reason: "Refused", text: `${where} cannot be reached: no route to its network` }
-    case "ECONNRESET":
-      return { reason: "Refused", text: `${where} reset the connection` }
-    case "ETIMEDOUT":
-      return { reason: "Timeout", text: `${where} did not answer` }
-    default:
-      return { reason: "Refused", text: error.message }
-  }
-}
-
-const dnsText = (error: SystemError): string => {
-  switch (error.code) {
-    case "ENOTFOUND":
-      return "no such host"
-    case "EAI_AGAIN":
-      return "the name server did not answer"
-    default:
-      return `the host's name could not be looked up: ${error.code ?? error.message}`
-  }
-}
-
-const tlsText = (error: SystemError): string => {
-  switch (error.code) {
-    case "DEPTH_ZERO_SELF_SIGNED_CERT":
-    case "SELF_SIGNED_CERT_IN_CHAIN":
-    case "UNABLE_TO_GET_ISSUER_CERT":
-    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
-    case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
-      return `the certificate is of an unknown authority (${error.message})`
-    case "CERT_HAS_EXPIRED":
-      return "the certificate has expired"
-    case "CERT_NOT_YET_VALID":
-      return "the certificate is not valid yet"
-    case "ERR_TLS_CERT_ALTNAME_INVALID":
-      return `the certificate is for another name (${error.message})`
-    case "ERR_SSL_WRONG_VERSION_NUMBER":
-    case "ERR_SSL_PACKET_LENGTH_TOO_LONG":
-      return "the peer does not speak TLS"
-    case "ECONNRESET":
-      return "the peer closed the connection during the TLS handshake"
-    default:
-      return `the TLS handshake failed: ${error.message}`
-  }
-}
-
-// --- TLS material ---
-
-/** TLS options that cannot be used as they are given; `text` holds no key and no passphrase. */
-class UnusableTls extends Data.TaggedError("UnusableTls")<{ readonly text: string }> {}
-
-const unusable = (what: string) => (cause: unknown): UnusableTls =>
-  new UnusableTls({ text: `${what}: ${toError(cause).message}` })
-
-const readFile = (what: string, file: string): Effect.Effect<Buffer, UnusableTls> =>
-  Effect.tryPromise({
-    try: (signal) => Fs.readFile(file, { signal }),
-    catch: unusable(`the ${what} cannot be read`)
-  })
-
-const readPem = (what: string, pem: Pem): Effect.Effect<string, UnusableTls> =>
-  "file" in pem ?
-    Effect.map(readFile(what, pem.file), (bytes) => bytes.toString("utf8")) :
-    Effect.succeed(Redacted.value(pem.pem))
-
-/** Node passes over authorities it cannot parse, and then says that the peer's is unknown. */
-const readAuthority = (pem: Pem): Effect.Effect<string, UnusableTls> =>
-  Effect.tap(readPem("certificate authority", pem), (text) =>
-    Effect.try({
-      try: () => new Crypto.X509Certificate(text),
-      catch: unusable(`the certificate authority${"file" in pem ? ` ${pem.file}` : ""} is not a PEM certificate`)
-    }))
-
-const readFolder = (folder: string): Effect.Effect<ReadonlyArray<string>, UnusableTls> =>
-  Effect.gen(function*() {
-    const names = yield* Effect.tryPromise({
-      try: () => Fs.readdir(folder),
-      catch: unusable("the folder of certificate authorities cannot be read")
-    })
-    const files = names.filter((name) => /\.(pem|crt|cer)$/i.test(name)).map((name) => Path.join(folder, name))
-    if (files.length === 0) {
-      return yield* new UnusableTls({ text: `${folder} has no .pem, .crt or .cer file` })
-    }
-    return yield* Effect.forEach(files, (file) => readAuthority({ file }))
-  })
-
-/** What Node wants, with every file read. The texts of its complaints about it hold no secret. */
-const readMaterial = (options: TlsOptions): Effect.Effect<Tls.SecureContextOptions, UnusableTls> =>
-  Effect.gen(function*() {
-    if (options.cert !== undefined && options.key === undefined) {
-      return yield* new UnusableTls({ text: "a certificate is given without its key" })
-    }
-    if (options.key !== undefined && options.cert === undefined) {
-      return yield* new UnusableTls({ text: "a key is given without its certificate" })
-    }
-    const authorities = [
-      ...(yield* Effect.forEach(options.ca ?? [], readAuthority)),
-      ...(options.caPath === undefined ? [] : yield* readFolder(options.caPath))
-    ]
-    return {
-      ca: options.ca === undefined && options.caPath === undefined ? undefined : authorities,
-      cert: options.cert && (yield* readPem("certificate", options.cert)),
-      key: options.key && (yield* readPem("key", options.key)),
-      passphrase: options.passphrase && Redacted.value(options.passphrase),
-      ciphers: options.ciphers,
-      minVersion: options.minVersion
-    }
-  })
-
+/** Key and certificate that do not belong together, unknown ciphers. */
 const unusableMaterial = unusable("certificate, key and ciphers cannot be used")
 
 const describeTls = (socket: Tls.TLSSocket, isPeerKnown: boolean): PipeTls => {
@@ -324,7 +66,7 @@ interface DialTls {
 
 const dialTls = (target: Target, options: TlsOptions): Effect.Effect<DialTls, UnusableTls> =>
   Effect.gen(function*() {
-    const material = yield* readMaterial(options)
+    const material = yield* readTlsMaterial(options)
     const isVerified = options.verify ?? true
     const isNamed = options.checkHostname ?? isVerified
     const name = options.serverName ?? target.host
@@ -346,8 +88,7 @@ interface Attempt {
 const attempt = (
   target: Target,
   secure: DialTls | undefined,
-  onread: (pipe: () => SocketPipe) => Net.OnReadOpts,
-  limit: Duration.Duration
+  onread: (pipe: () => SocketPipe) => Net.OnReadOpts
 ): Attempt => {
   const endpoint = endpointOf(target.host, target.port)
   const connected = Deferred.unsafeMake<void, ConnectError>(FiberId.none)
@@ -362,8 +103,7 @@ const attempt = (
     port: target.port,
     onread: onread(() => pipe),
     autoSelectFamily: true,
-    // Node gives each of several addresses 250 ms, too little for a far one; the last may take what is left.
-    autoSelectFamilyAttemptTimeout: Math.max(250, Math.floor(Duration.toMillis(limit) / 4))
+    autoSelectFamilyAttemptTimeout: addressTimeout
   }
   let isConnected = false
   const socket = secure === undefined ? Net.connect(options) : Tls.connect({ ...options, ...secure })
@@ -417,7 +157,7 @@ const makeTransport = (): Context.Tag.Service<Transport> => {
         (yield* Effect.interruptible(Effect.mapError(dialTls(target, options), cannot)))
       const limit = target.connectTimeout ?? defaultConnectTimeout
       const { connected, pipe, ready } = yield* Effect.try({
-        try: () => attempt(target, secure, onread(secure !== undefined), limit),
+        try: () => attempt(target, secure, onread(secure !== undefined)),
         catch: (cause) => cannot({ text: toError(cause).message })
       })
       return yield* Deferred.await(connected).pipe(
@@ -443,7 +183,7 @@ const readListenTls = (options: TlsOptions): Effect.Effect<Tls.TlsOptions, Unusa
       return yield* new UnusableTls({ text: "TLS needs a certificate and its key" })
     }
     return {
-      ...(yield* readMaterial(options)),
+      ...(yield* readTlsMaterial(options)),
       // A client's certificate is asked for when there is somebody to judge it by, and insisted on by `verify`.
       requestCert: options.verify === true || options.ca !== undefined || options.caPath !== undefined,
       rejectUnauthorized: options.verify ?? false,
@@ -451,17 +191,6 @@ const readListenTls = (options: TlsOptions): Effect.Effect<Tls.TlsOptions, Unusa
       noDelay: true
     }
   })
-
-const listenFault = (error: SystemError): Pick<ListenError, "reason" | "text"> => {
-  switch (error.code) {
-    case "EADDRINUSE":
-      return { reason: "AddressInUse", text: "another program listens there" }
-    case "EACCES":
-      return { reason: "Denied", text: "not allowed to listen there" }
-    default:
-      return { reason: "Other", text: error.message }
-  }
-}
 
 interface Listener {
   readonly server: Net.Server
@@ -513,6 +242,8 @@ const listen = (target: ListenTarget, onPipe: (pipe: Pipe) => void): Effect.Effe
         const address = server.address()
         if (address !== null && typeof address === "object") resume(Effect.succeed(address))
       })
+      // Interrupted during the look-up of the host, it would begin to listen after it was closed.
+      return Effect.sync(() => server.once("listening", () => server.close()))
     }).pipe(Effect.interruptible, Effect.onError(() => close))
     return { server, host: bound.address, port: bound.port, close }
   })
@@ -533,7 +264,7 @@ const makeServer = (): Context.Tag.Service<TransportServer> => ({
  * A pipe reads into a buffer of 64 KiB that is used again for the next read; its `write` returns `false` while the
  * socket holds 128 KiB or more; its `endOfTurn` is `setImmediate`. The text of a fault of a name with several addresses
  * tells what became of each. Over TLS 1.3 a server that refuses the client's certificate says so only after the
- * handshake, so that arrives as `onClose` of a pipe that was open.
+ * handshake: that arrives as the `onClose` of a pipe that was open.
  *
  * @since 0.1.0
  * @category layers
