@@ -23,9 +23,9 @@ const manifest = Schema.decodeUnknownSync(Schema.parseJson(Schema.Struct({
 })))(read("package.json"))
 
 const imports =
-  /^(?:import|export)\b(?:[^"\n]*\bfrom)? "([^"./][^"]*)"|^\} from "([^"./][^"]*)"|\bimport\("([^"./][^"]*)"\)/gm
+  /^(?:import|export)\b(?:[^"\n]*\bfrom)? "([^"./$][^"]*)"|^\} from "([^"./$][^"]*)"|\bimport\("([^"./$][^"]*)"\)/gm
 
-/** The packages that a file imports, by whatever form of import. */
+/** The packages that a file imports, by whatever form of import; a name that a template makes up is not seen. */
 const imported = (file: string): ReadonlyArray<string> =>
   [...read(file).matchAll(imports)].flatMap(([, plain, closing, later]) => {
     const name = plain ?? closing ?? later ?? ""

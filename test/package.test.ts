@@ -75,7 +75,7 @@ class Consumer extends Context.Tag("test/Consumer")<Consumer, {
   )
 }
 
-const program = `${entries.map((entry, index) => `import * as Entry${index} from "${entry}"`).join("\n")}
+const program = `${entries.map((entry, index) => `import * as Entry${index} from ${JSON.stringify(entry)}`).join("\n")}
 import manifest from "${manifest.name}/package.json" with { type: "json" }
 const entries: ReadonlyArray<object> = [${entries.map((_, index) => `Entry${index}`).join(", ")}]
 console.log(JSON.stringify([manifest.name, ...entries.map((entry) => Object.keys(entry).length > 0)]))
