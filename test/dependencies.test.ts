@@ -90,7 +90,8 @@ describe("src", () => {
     "encoding",
     "decoding",
     "metrics",
-    "references"
+    "references",
+    "constants"
   ])
 
   for (const file of sources.filter((file) => file.startsWith("src/"))) {
