@@ -229,6 +229,24 @@ export const encodeHeader = (
 }
 
 /**
+ * Appends a header frame whose flags and values are given as octets, for relays.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const encodeRawHeader = (
+  writer: ByteWriter,
+  channel: number,
+  bodySize: number,
+  properties: Uint8Array,
+  maxFrameSize = 0
+): void => {
+  const at = begin(writer, parser.frameHeader, channel)
+  Properties.encodeRawHeader(writer, bodySize, properties)
+  finish(writer, at, maxFrameSize)
+}
+
+/**
  * Appends a body frame with the octets of `body` from `start` to `end`. How a body is cut into frames is the caller's.
  *
  * @since 0.1.0

@@ -100,11 +100,26 @@ export const decode = (reader: ByteReader, options: DecodeOptions = plainOptions
  * @category encoding
  */
 export const encodeHeader = (writer: ByteWriter, bodySize: number, properties: BasicProperties): void => {
+  encodeFixed(writer, bodySize)
+  encode(writer, properties)
+}
+
+/**
+ * The same with flags and properties as octets, for relays.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const encodeRawHeader = (writer: ByteWriter, bodySize: number, octets: Uint8Array): void => {
+  encodeFixed(writer, bodySize)
+  writer.raw(octets, 0, octets.length)
+}
+
+const encodeFixed = (writer: ByteWriter, bodySize: number): void => {
   writer.short(basicClass)
   writer.short(0)
   writer.field = "basic.bodySize"
   writer.longlong(bodySize)
-  encode(writer, properties)
 }
 
 /**

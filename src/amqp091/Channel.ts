@@ -1,0 +1,630 @@
+/**
+ * Channels: where topology is declared, messages are published, consumed and settled. A channel's mode is in its type:
+ * `Channel` publishes without confirms, `ConfirmChannel` waits for the broker's. Both outlive their connection's sockets
+ * and the broker's closing of them.
+ *
+ * Calls fail with `CallError`, confirmed publishes with `ConfirmError`, consuming with `ConsumerCancelled` and
+ * `ConsumerOverflow` besides.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { CallError, ConfirmError, ConsumerCancelled, ConsumerOverflow } from "../AmqpError.ts"
+import { ChannelError, PublishManyError } from "../AmqpError.ts"
+import { Connection } from "./Connection.ts"
+import type { FieldTable } from "./FieldTable.ts"
+import type { ChannelCore, ChannelSettings } from "./internal/channel.ts"
+import { Consumer } from "./internal/consumer.ts"
+import { DeliveryRecord } from "./internal/delivery.ts"
+import type { PublishWaiter } from "./internal/publishing.ts"
+import { toOutgoing } from "./internal/publishing.ts"
+import type { Delivery, Message } from "./Message.ts"
+import type * as Method from "./Method.ts"
+
+/**
+ * A declared queue, to be given wherever a queue is asked for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface QueueRef {
+  readonly queue: string
+}
+
+/**
+ * What the broker says of a queue when it is declared.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DeclaredQueue extends QueueRef {
+  /** Messages ready for delivery. */
+  readonly messageCount: number
+  readonly consumerCount: number
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface QueueDeclareOptions {
+  /** "" lets the broker choose a name. Default: "". */
+  readonly queue?: string | undefined
+  /** Only asks whether the queue exists. Default: false. */
+  readonly passive?: boolean | undefined
+  /** Survives a restart of the broker. Default: true for a named queue that is not exclusive, else false. */
+  readonly durable?: boolean | undefined
+  /** Belongs to this connection, and goes with its socket. Default: true for a queue the broker names, else false. */
+  readonly exclusive?: boolean | undefined
+  /** Goes with its last consumer. Default: false. */
+  readonly autoDelete?: boolean | undefined
+  readonly arguments?: FieldTable | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ExchangeDeclareOptions {
+  readonly exchange: string
+  /** Default: "direct". */
+  readonly type?: "direct" | "fanout" | "topic" | "headers" | (string & {}) | undefined
+  readonly passive?: boolean | undefined
+  /** Default: true. */
+  readonly durable?: boolean | undefined
+  /** Goes with its last binding. Default: false. */
+  readonly autoDelete?: boolean | undefined
+  /** Takes messages from other exchanges only. Default: false. */
+  readonly internal?: boolean | undefined
+  readonly arguments?: FieldTable | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface QueueBindOptions {
+  readonly queue: string | QueueRef
+  readonly exchange: string
+  /** Default: "". */
+  readonly routingKey?: string | undefined
+  readonly arguments?: FieldTable | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ExchangeBindOptions {
+  readonly destination: string
+  readonly source: string
+  /** Default: "". */
+  readonly routingKey?: string | undefined
+  readonly arguments?: FieldTable | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConsumeOptions {
+  readonly queue: string | QueueRef
+  /** Unacknowledged deliveries the broker may have outstanding; 0 is no limit. Default: the channel's prefetch. */
+  readonly prefetch?: number | undefined
+  /** Deliveries count as settled when sent: one is lost when the connection goes with it. Default: false. */
+  readonly noAck?: boolean | undefined
+  /** RabbitMQ ignores it. Default: false. */
+  readonly noLocal?: boolean | undefined
+  /** The only consumer of the queue, or none (403). Default: false. */
+  readonly exclusive?: boolean | undefined
+  /** Default: made here, unique on the connection. */
+  readonly consumerTag?: string | undefined
+  readonly arguments?: FieldTable | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface GetResult {
+  readonly delivery: Delivery
+  /** Messages still ready in the queue. */
+  readonly messageCount: number
+}
+
+/**
+ * What every channel can do, whatever its mode.
+ *
+ * When the broker closes the channel over a call, that call fails with `ChannelError`, and what else was in flight on the
+ * channel with a fault that carries it; then the channel opens again with the same settings and consumers.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ChannelBase {
+  /** queue.declare (0-9-1 §1.7.2.1). 404: passive and missing; 405: exclusive to another connection; 406: declared otherwise. */
+  readonly queueDeclare: (options?: QueueDeclareOptions) => Effect.Effect<DeclaredQueue, CallError>
+  /** queue.bind. Binding twice is once. 404: no such queue or exchange. */
+  readonly queueBind: (options: QueueBindOptions) => Effect.Effect<void, CallError>
+  /** queue.unbind. A binding that is not there is not missed. */
+  readonly queueUnbind: (options: QueueBindOptions) => Effect.Effect<void, CallError>
+  /** queue.purge: how many ready messages were dropped. */
+  readonly queuePurge: (queue: string | QueueRef) => Effect.Effect<number, CallError>
+  /** queue.delete: how many messages went with it. 406: in use or not empty, when asked to mind. */
+  readonly queueDelete: (options: {
+    readonly queue: string | QueueRef
+    readonly ifUnused?: boolean | undefined
+    readonly ifEmpty?: boolean | undefined
+  }) => Effect.Effect<number, CallError>
+  /** exchange.declare. 403: a reserved name; 406: declared otherwise. */
+  readonly exchangeDeclare: (options: ExchangeDeclareOptions) => Effect.Effect<void, CallError>
+  /** exchange.delete. 406: in use, when asked to mind. */
+  readonly exchangeDelete: (options: {
+    readonly exchange: string
+    readonly ifUnused?: boolean | undefined
+  }) => Effect.Effect<void, CallError>
+  /** exchange.bind: messages of `source` go to `destination` too (RabbitMQ). */
+  readonly exchangeBind: (options: ExchangeBindOptions) => Effect.Effect<void, CallError>
+  /** exchange.unbind (RabbitMQ). */
+  readonly exchangeUnbind: (options: ExchangeBindOptions) => Effect.Effect<void, CallError>
+  /** The prefetch of consumers opened from now on, 0 to 65535; 0 is no limit. */
+  readonly qos: (options: { readonly prefetch: number }) => Effect.Effect<void, CallError>
+  /**
+   * Deliveries of a queue. Opens a consumer when run, and cancels it when the stream ends; what was not taken by then goes
+   * back to the queue. Neither the loss of a socket nor a healed fault of the channel ends it.
+   *
+   * `Stream.runForEachChunk` and `mapChunksEffect` are the fast ways to take deliveries.
+   */
+  readonly consume: (
+    options: ConsumeOptions
+  ) => Stream.Stream<Delivery, CallError | ConsumerCancelled | ConsumerOverflow>
+  /** basic.get: one message, or none. */
+  readonly get: (options: {
+    readonly queue: string | QueueRef
+    readonly noAck?: boolean | undefined
+  }) => Effect.Effect<Option.Option<GetResult>, CallError>
+  /** Acknowledges many deliveries in few frames. */
+  readonly ackAll: (deliveries: Iterable<Delivery>) => Effect.Effect<void>
+}
+
+/**
+ * A channel without confirms.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Channel extends ChannelBase {
+  readonly mode: "plain"
+  /**
+   * Ends when the frames are in the output buffer. Whether the broker takes the message, nobody says: a missing exchange
+   * closes the channel, which is logged as a warning, and the channel opens again.
+   */
+  readonly publish: (message: Message) => Effect.Effect<void, CallError>
+  /** The same for many, in order. */
+  readonly publishAll: (messages: Iterable<Message>) => Effect.Effect<void, CallError>
+}
+
+/**
+ * A channel on which the broker confirms what it is given (confirm.select).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConfirmChannel extends ChannelBase {
+  readonly mode: "confirm"
+  /**
+   * Waits for the broker's confirm. Fails `PublishNacked`, `PublishReturned` (mandatory, and routed nowhere),
+   * `OutcomeUnknown`, or as any call does. Interrupted before its bytes are written, it is not sent; after that only the
+   * interest in the outcome goes.
+   */
+  readonly publish: (message: Message) => Effect.Effect<void, ConfirmError>
+  /** Publishes many, as many in flight as the window allows, and waits for all their confirms. */
+  readonly publishAll: (messages: Iterable<Message>) => Effect.Effect<void, PublishManyError>
+  /** Ends when the message has its place in the window; `drain` reports how it went. */
+  readonly offer: (message: Message) => Effect.Effect<void, CallError>
+  /**
+   * Waits until every publish is answered for. Fails with what became of messages offered since the last drain; their
+   * indexes count from 0 in the order of the offers.
+   */
+  readonly drain: Effect.Effect<void, PublishManyError>
+  /** Publishes that the broker has not answered for. */
+  readonly unconfirmed: Effect.Effect<number>
+}
+
+/**
+ * @since 0.1.0
+ * @category tags
+ */
+export const Channel: Context.Tag<Channel, Channel> = Context.GenericTag("effect-amqp/amqp091/Channel")
+
+/**
+ * @since 0.1.0
+ * @category tags
+ */
+export const ConfirmChannel: Context.Tag<ConfirmChannel, ConfirmChannel> = Context.GenericTag(
+  "effect-amqp/amqp091/ConfirmChannel"
+)
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** Unacknowledged deliveries for each consumer; 0 is no limit. Default: 100. */
+  readonly prefetch?: number | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConfirmOptions extends Options {
+  /** The most unconfirmed publishes; further ones wait. Default: 1000. */
+  readonly window?: number | undefined
+  /**
+   * What becomes of unconfirmed publishes when a socket or the channel goes. "confirmed": they fail `OutcomeUnknown`.
+   * "at-least-once": they are sent again, in order, which may duplicate them. Default: "confirmed".
+   */
+  readonly guarantee?: "confirmed" | "at-least-once" | undefined
+}
+
+const queueName = (queue: string | QueueRef): string => typeof queue === "string" ? queue : queue.queue
+
+const refused = (method: string, text: string): ChannelError =>
+  new ChannelError({ reason: "Refused", code: 0, text, method })
+
+let consumerCount = 0
+
+const base = (core: ChannelCore): ChannelBase => {
+  const call = (method: Method.Method) => Effect.asVoid(core.call(method, true))
+  return {
+    queueDeclare: (options = {}) => {
+      const queue = options.queue ?? ""
+      const exclusive = options.exclusive ?? queue === ""
+      return Effect.flatMap(
+        core.call({
+          _tag: "QueueDeclare",
+          queue,
+          passive: options.passive === true,
+          durable: options.durable ?? (queue !== "" && !exclusive),
+          exclusive,
+          autoDelete: options.autoDelete === true,
+          noWait: false,
+          arguments: options.arguments ?? {}
+        }, true),
+        ({ method }) =>
+          method._tag === "QueueDeclareOk"
+            ? Effect.succeed({
+              queue: method.queue,
+              messageCount: method.messageCount,
+              consumerCount: method.consumerCount
+            })
+            : Effect.die(method)
+      )
+    },
+    queueBind: (options) =>
+      call({
+        _tag: "QueueBind",
+        queue: queueName(options.queue),
+        exchange: options.exchange,
+        routingKey: options.routingKey ?? "",
+        noWait: false,
+        arguments: options.arguments ?? {}
+      }),
+    queueUnbind: (options) =>
+      call({
+        _tag: "QueueUnbind",
+        queue: queueName(options.queue),
+        exchange: options.exchange,
+        routingKey: options.routingKey ?? "",
+        arguments: options.arguments ?? {}
+      }),
+    queuePurge: (queue) =>
+      Effect.map(
+        core.call({ _tag: "QueuePurge", queue: queueName(queue), noWait: false }, false),
+        ({ method }) => method._tag === "QueuePurgeOk" ? method.messageCount : 0
+      ),
+    queueDelete: (options) =>
+      Effect.map(
+        core.call({
+          _tag: "QueueDelete",
+          queue: queueName(options.queue),
+          ifUnused: options.ifUnused === true,
+          ifEmpty: options.ifEmpty === true,
+          noWait: false
+        }, false),
+        ({ method }) => method._tag === "QueueDeleteOk" ? method.messageCount : 0
+      ),
+    exchangeDeclare: (options) =>
+      call({
+        _tag: "ExchangeDeclare",
+        exchange: options.exchange,
+        type: options.type ?? "direct",
+        passive: options.passive === true,
+        durable: options.durable ?? true,
+        autoDelete: options.autoDelete === true,
+        internal: options.internal === true,
+        noWait: false,
+        arguments: options.arguments ?? {}
+      }),
+    exchangeDelete: (options) =>
+      Effect.asVoid(core.call({
+        _tag: "ExchangeDelete",
+        exchange: options.exchange,
+        ifUnused: options.ifUnused === true,
+        noWait: false
+      }, false)),
+    exchangeBind: (options) =>
+      call({
+        _tag: "ExchangeBind",
+        destination: options.destination,
+        source: options.source,
+        routingKey: options.routingKey ?? "",
+        noWait: false,
+        arguments: options.arguments ?? {}
+      }),
+    exchangeUnbind: (options) =>
+      call({
+        _tag: "ExchangeUnbind",
+        destination: options.destination,
+        source: options.source,
+        routingKey: options.routingKey ?? "",
+        noWait: false,
+        arguments: options.arguments ?? {}
+      }),
+    qos: ({ prefetch }) =>
+      prefetch >= 0 && prefetch <= 0xffff && Number.isInteger(prefetch)
+        ? Effect.sync(() => {
+          core.prefetch = prefetch
+        })
+        : Effect.fail(refused("basic.qos", `prefetch ${prefetch} is not a whole number from 0 to 65535`)),
+    consume: (options) => consume(core, options),
+    get: ({ noAck = false, queue }) =>
+      Effect.flatMap(
+        core.call({ _tag: "BasicGet", queue: queueName(queue), noAck }, false),
+        ({ body, method, properties }) =>
+          method._tag === "BasicGetOk" && properties !== undefined && body !== undefined
+            ? Effect.succeedSome({
+              delivery: core.taken(method, noAck, properties, body),
+              messageCount: method.messageCount
+            })
+            : Effect.succeedNone
+      ),
+    ackAll: (deliveries) =>
+      Effect.suspend(() => {
+        const records: Array<DeliveryRecord> = []
+        for (const delivery of deliveries) if (delivery instanceof DeliveryRecord) records.push(delivery)
+        return Effect.forEach(core.settleAll(records), core.onUnsettled, { discard: true })
+      })
+  }
+}
+
+const consume = (core: ChannelCore, options: ConsumeOptions): ReturnType<ChannelBase["consume"]> =>
+  Stream.unwrapScoped(Effect.gen(function*() {
+    const prefetch = options.prefetch ?? core.prefetch
+    if (!Number.isInteger(prefetch) || prefetch < 0 || prefetch > 0xffff) {
+      return yield* refused("basic.consume", `prefetch ${prefetch} is not a whole number from 0 to 65535`)
+    }
+    const consumer = new Consumer({
+      queue: () => queueName(options.queue),
+      consumerTag: options.consumerTag ?? `effect-amqp-${++consumerCount}`,
+      prefetch,
+      noAck: options.noAck === true,
+      noLocal: options.noLocal === true,
+      exclusive: options.exclusive === true,
+      arguments: options.arguments ?? {}
+    }, core.onTaken)
+    // First the finalizer: interrupted between the two, there would be a consumer that nobody cancels.
+    yield* Effect.addFinalizer(() => core.unsubscribe(consumer))
+    yield* core.subscribe(consumer)
+    return consumer.stream
+  }))
+
+// A publish whose waiter is told by a `resume`, and nothing else: the path of every message.
+const single = (resume: (effect: Effect.Effect<void, ConfirmError>) => void): PublishWaiter => ({
+  done: () => resume(Effect.void),
+  failed: (error) => resume(Effect.fail(error))
+})
+
+const publishOne = (core: ChannelCore, message: Message): Effect.Effect<void, ConfirmError> =>
+  Effect.suspend(() => {
+    const refusal = core.refusal("basic.publish", true)
+    if (refusal !== undefined) return Effect.fail(refusal)
+    const { publishing } = core
+    const outgoing = toOutgoing(message)
+    // With room it goes at once, and there is nothing left to cancel: a canceller would cost four times the rest.
+    if (publishing.hasRoom) return Effect.async((resume) => publishing.submit(outgoing, single(resume)))
+    return Effect.async((resume) => {
+      const waiter = single(resume)
+      publishing.submit(outgoing, waiter)
+      return Effect.sync(() => publishing.withdraw(waiter))
+    })
+  })
+
+const isCallError = (error: ConfirmError): error is CallError =>
+  error._tag !== "PublishNacked" && error._tag !== "PublishReturned" && error._tag !== "OutcomeUnknown"
+
+const plain = (core: ChannelCore): Channel => {
+  // Without confirms only a call's faults can come back.
+  const publish = (message: Message): Effect.Effect<void, CallError> =>
+    Effect.catchAll(
+      publishOne(core, message),
+      (error) => isCallError(error) ? Effect.fail(error) : Effect.die(error)
+    )
+  return {
+    ...base(core),
+    mode: "plain",
+    publish,
+    publishAll: (messages) => Effect.forEach(messages, publish, { discard: true })
+  }
+}
+
+type Failures = Array<{ readonly index: number; readonly error: ConfirmError }>
+
+const confirm = (core: ChannelCore): ConfirmChannel => {
+  const { publishing } = core
+  let offered = 0
+  let failures: Failures = []
+
+  /** Sends a message, and ends when it has its place in the window; `waiter` hears the rest. */
+  const place = (message: Message, waiter: PublishWaiter): Effect.Effect<void, CallError> =>
+    Effect.suspend(() => {
+      const refusal = core.refusal("basic.publish", true)
+      if (refusal !== undefined) return Effect.fail(refusal)
+      const outgoing = toOutgoing(message)
+      if (publishing.hasRoom) {
+        publishing.submit(outgoing, waiter)
+        return Effect.void
+      }
+      return Effect.async<void, CallError>((resume) => {
+        const placed: PublishWaiter = {
+          placed: () => resume(Effect.void),
+          done: waiter.done,
+          failed: (error) => {
+            // A message that never got a place fails its offer, not the drain.
+            if (isCallError(error)) resume(Effect.fail(error))
+            waiter.failed(error)
+          }
+        }
+        publishing.submit(outgoing, placed)
+        return Effect.sync(() => publishing.withdraw(placed))
+      })
+    })
+
+  const offer = (message: Message): Effect.Effect<void, CallError> =>
+    Effect.suspend(() => {
+      const index = offered++
+      return place(message, {
+        done: () => {},
+        failed: (error) => void failures.push({ index, error })
+      })
+    })
+
+  const publishAll = (messages: Iterable<Message>): Effect.Effect<void, PublishManyError> =>
+    Effect.suspend(() => {
+      const failures: Failures = []
+      let count = 0
+      let open = 0
+      let finish: (() => void) | undefined
+      const answered = () => {
+        open--
+        if (open === 0) finish?.()
+      }
+      return Effect.forEach(messages, (message) =>
+        Effect.suspend(() => {
+          const index = count++
+          open++
+          const waiter: PublishWaiter = {
+            done: answered,
+            failed: (error) => {
+              failures.push({ index, error })
+              answered()
+            }
+          }
+          return Effect.catchAll(place(message, waiter), (error) =>
+            Effect.sync(() => {
+              // Refused before it reached the window, which so will not report it.
+              if (!failures.some((failure) => failure.index === index)) waiter.failed(error)
+            }))
+        }), { discard: true }).pipe(
+          Effect.andThen(Effect.async<void>((resume) => {
+            if (open === 0) resume(Effect.void)
+            else finish = () => resume(Effect.void)
+          })),
+          Effect.andThen(
+            Effect.suspend(() => failures.length === 0 ? Effect.void : Effect.fail(new PublishManyError({ failures })))
+          )
+        )
+    })
+
+  return {
+    ...base(core),
+    mode: "confirm",
+    publish: (message) => publishOne(core, message),
+    publishAll,
+    offer,
+    drain: Effect.zipRight(
+      publishing.whenIdle,
+      Effect.suspend(() => {
+        const all = failures
+        failures = []
+        offered = 0
+        return all.length === 0 ? Effect.void : Effect.fail(new PublishManyError({ failures: all }))
+      })
+    ),
+    unconfirmed: Effect.sync(() => publishing.unconfirmed)
+  }
+}
+
+const open = (settings: ChannelSettings): Effect.Effect<ChannelCore, CallError, Connection | Scope.Scope> =>
+  Effect.gen(function*() {
+    const { core: connection } = yield* Connection
+    const refusal = connection.refusal("channel.open", false)
+    if (refusal !== undefined) return yield* refusal
+    const channel = yield* Effect.acquireRelease(
+      Effect.sync(() => connection.open(settings)),
+      (channel) => channel.close
+    )
+    yield* channel.whenOpen
+    return channel
+  })
+
+const checked = (name: string, value: number, least: number, most: number): Effect.Effect<number, ChannelError> =>
+  Number.isInteger(value) && value >= least && value <= most
+    ? Effect.succeed(value)
+    : Effect.fail(refused("channel.open", `${name} ${value} is not a whole number from ${least} to ${most}`))
+
+/**
+ * Opens a channel until the scope closes; then it says goodbye on the wire, within the close timeout.
+ *
+ * Fails `ChannelError` `NoFreeChannels` when the connection has no number left.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options?: Options): Effect.Effect<Channel, CallError, Connection | Scope.Scope> =>
+  checked("prefetch", options?.prefetch ?? 100, 0, 0xffff).pipe(
+    Effect.flatMap((prefetch) => open({ prefetch, window: undefined, resend: false })),
+    Effect.map(plain)
+  )
+
+/**
+ * Opens a channel on which the broker confirms publishes. Its scope's end waits for outstanding confirms, within the
+ * close timeout.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeConfirm = (
+  options?: ConfirmOptions
+): Effect.Effect<ConfirmChannel, CallError, Connection | Scope.Scope> =>
+  Effect.all([
+    checked("prefetch", options?.prefetch ?? 100, 0, 0xffff),
+    checked("window", options?.window ?? 1000, 1, 1_000_000)
+  ]).pipe(
+    Effect.flatMap(([prefetch, window]) => open({ prefetch, window, resend: options?.guarantee === "at-least-once" })),
+    Effect.map(confirm)
+  )
+
+/**
+ * A channel as a Layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options?: Options): Layer.Layer<Channel, CallError, Connection> =>
+  Layer.scoped(Channel, make(options))
+
+/**
+ * A confirm channel as a Layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfirm = (options?: ConfirmOptions): Layer.Layer<ConfirmChannel, CallError, Connection> =>
+  Layer.scoped(ConfirmChannel, makeConfirm(options))

@@ -1,0 +1,301 @@
+/**
+ * A supervised connection: one logical thing that outlives its sockets. It dials, fails over, and restores its channels by
+ * the Schedules it was given; what cannot be healed ends it with a typed fault. Channels have a module of their own.
+ *
+ * Its calls fail with the types of `AmqpError`: `ConnectError` when it cannot be opened.
+ *
+ * @since 0.1.0
+ */
+import type * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as FiberSet from "effect/FiberSet"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { RecoverableError } from "../AmqpError.ts"
+import { ConnectError } from "../AmqpError.ts"
+import * as ErrorPolicy from "../ErrorPolicy.ts"
+import { bounded } from "../internal/bounded.ts"
+import * as Cell from "../internal/cell.ts"
+import { supervise } from "../internal/supervisor.ts"
+import * as Timer from "../internal/timer.ts"
+import type { DurationText } from "../Reconnect.ts"
+import * as Reconnect from "../Reconnect.ts"
+import type { PipeTls } from "../Transport.ts"
+import { Transport } from "../Transport.ts"
+import * as ConnectionOptions from "./ConnectionOptions.ts"
+import type { FieldTable } from "./FieldTable.ts"
+import { ConnectionCore, endedWith } from "./internal/connection.ts"
+import { dial } from "./internal/dial.ts"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId: unique symbol = Symbol.for("effect-amqp/amqp091/Connection")
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = typeof TypeId
+
+/**
+ * What a connection is doing. `epoch` counts its sockets from 1.
+ *
+ * `Recovering` carries the fault that ended the last socket or the last round of dialling, the number of the round to
+ * come, and the delay before it. Once `Closing`, only `Closed` follows; `cause` is there when nobody asked for the end.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type State =
+  | { readonly _tag: "Connecting"; readonly endpoint: string }
+  | { readonly _tag: "Open"; readonly endpoint: string; readonly epoch: number }
+  | { readonly _tag: "Blocked"; readonly endpoint: string; readonly epoch: number; readonly reason: string }
+  | {
+    readonly _tag: "Recovering"
+    readonly fault: RecoverableError
+    readonly round: number
+    readonly delay: Duration.Duration
+  }
+  | { readonly _tag: "Closing" }
+  | { readonly _tag: "Closed"; readonly cause: RecoverableError | undefined }
+
+/**
+ * What the present socket (or the last one) agreed on. Changes with each failover.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Info {
+  readonly endpoint: string
+  readonly epoch: number
+  readonly serverProperties: FieldTable
+  readonly mechanism: string
+  readonly channelMax: number
+  readonly frameMax: number
+  /** Zero: heartbeats are off. */
+  readonly heartbeat: Duration.Duration
+  readonly tls: PipeTls | undefined
+}
+
+/**
+ * A supervised connection.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Connection {
+  readonly [TypeId]: TypeId
+  readonly state: Effect.Effect<State>
+  /** The present state, then every later one; ends after `Closed`. */
+  readonly changes: Stream.Stream<State>
+  readonly info: Effect.Effect<Info>
+  /**
+   * An early goodbye: what waits on the connection fails, connection.close goes out and its answer is awaited, for the
+   * close timeout at most. The scope does the same otherwise. A second close waits for the end of the first.
+   *
+   * Default: code 200, "Normal shutdown".
+   */
+  readonly close: (options?: {
+    readonly code?: number | undefined
+    readonly text?: string | undefined
+  }) => Effect.Effect<void>
+  /** @internal */
+  readonly core: ConnectionCore
+}
+
+/**
+ * The tag of the connection. For several connections make a tag for each, and provide it where this one is asked for.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const Connection: Context.Tag<Connection, Connection> = Context.GenericTag("effect-amqp/amqp091/Connection")
+
+/**
+ * How the connection is supervised.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Supervision {
+  /**
+   * Patience of the first connect, in whole rounds over the endpoints. Default: one round; with `connectionAttempts`, as
+   * many rounds, `retryDelay` apart.
+   */
+  readonly connect?: Schedule.Schedule<unknown, ConnectError> | undefined
+  /** When to dial again after a loss. Default: `Reconnect.exponential()`, for ever. */
+  readonly reconnect?: Reconnect.Policy | undefined
+  /** Which faults dialling again cannot heal. Default: `ErrorPolicy.isFinal`. */
+  readonly isFinal?: ErrorPolicy.IsFinal | undefined
+  /** A socket that stays open for this long proves that the trouble is over: `reconnect` starts over. Default: 5 seconds. */
+  readonly stableAfter?: DurationText | undefined
+  /** Whether operations wait, within their bounds, for a connection that is away or blocked. Default: "wait". */
+  readonly whenDisconnected?: "wait" | "fail" | undefined
+  /** Whether tables that arrive keep the wire type of every value, for relays. Default: "plain". */
+  readonly decode?: "plain" | "typed" | undefined
+  /** Bound on a publish: its wait for room and then for its confirm. Default: 30 seconds. */
+  readonly publishTimeout?: DurationText | undefined
+}
+
+/**
+ * Everything a connection can be told: where (one `url`, or `urls` to fail over between, or neither and `host`), with
+ * which parameters, and how it is supervised. Options win over the URL, the URL over defaults.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Options =
+  & ConnectionOptions.ConnectionOptions.Source
+  & ConnectionOptions.ConnectionOptions.Input
+  & ConnectionOptions.ConnectionOptions.ReadOptions
+  & Supervision
+
+const defaultConnect = (options: ConnectionOptions.ConnectionOptions): Schedule.Schedule<unknown, ConnectError> =>
+  options.connectionAttempts <= 1
+    ? Schedule.stop
+    : Schedule.intersect(Schedule.recurs(options.connectionAttempts - 1), Schedule.spaced(options.retryDelay))
+
+type Endpoints = readonly [ConnectionOptions.ConnectionOptions, ...Array<ConnectionOptions.ConnectionOptions>]
+
+const fromEndpoints = Effect.fnUntraced(function*(endpoints: Endpoints, supervision: Supervision) {
+  const transport = yield* Transport
+  const clock = yield* Effect.clock
+  const now = () => clock.unsafeCurrentTimeMillis()
+  const first = endpoints[0]
+  const endpointOf = (options: ConnectionOptions.ConnectionOptions) => `${options.host}:${options.port}`
+  const state = yield* Cell.make<State>({ _tag: "Connecting", endpoint: endpointOf(first) })
+  const runFork = yield* FiberSet.makeRuntime<never>()
+  const timer: { current: Timer.Timer | undefined } = { current: undefined }
+
+  const core = new ConnectionCore({
+    options: first,
+    whenDisconnected: supervision.whenDisconnected ?? "wait",
+    publishTimeout: Duration.decode(supervision.publishTimeout ?? "30 seconds"),
+    state,
+    now,
+    due: (deadline) => timer.current?.due(deadline),
+    fork: (effect) => void runFork(effect)
+  })
+  timer.current = yield* Timer.make(clock, core)
+
+  const opened = yield* Deferred.make<void, ConnectError>()
+  const isFinal = ErrorPolicy.capInternalErrors(supervision.isFinal ?? ErrorPolicy.isFinal)
+  const ended = yield* Deferred.make<void>()
+
+  yield* supervise({
+    endpoints,
+    dial: (options) => Effect.provideService(dial(options, now, supervision.decode ?? "plain"), Transport, transport),
+    up: (dialled) => core.up(dialled),
+    ended: endedWith,
+    connect: supervision.connect ?? defaultConnect(first),
+    reconnect: supervision.reconnect ?? Reconnect.exponential(),
+    isFinal: (fault) => core.isClosing || isFinal(fault),
+    stableAfter: Duration.decode(supervision.stableAfter ?? "5 seconds"),
+    onDialling: (options) => {
+      if (!core.isClosing) state.unsafeSet({ _tag: "Connecting", endpoint: endpointOf(options) })
+    },
+    onOpen: (_, options) => core.opened(endpointOf(options)),
+    onRecovering: (fault, round, delay) => {
+      if (core.isClosing) return
+      state.unsafeSet({ _tag: "Recovering", fault, round, delay })
+      core.fork(Effect.logWarning(`${fault.message}; dialling again in ${Duration.format(delay)}`))
+    }
+  }, (exit) => Deferred.done(opened, exit)).pipe(
+    Effect.flatMap((fault) => Effect.sync(() => core.end(fault))),
+    Effect.ensuring(Effect.zipRight(Effect.sync(() => core.end(undefined)), Deferred.succeed(ended, undefined))),
+    Effect.annotateLogs({ package: "effect-amqp", module: "Connection" }),
+    Effect.forkScoped
+  )
+
+  const close = (code: number, text: string) =>
+    Effect.suspend(() => {
+      const socket = core.sayGoodbye(code, text)
+      const goodbye = socket === undefined
+        ? Effect.void
+        : bounded(core.closeTimeout)(socket.done)
+      return Effect.zipRight(goodbye, Effect.sync(() => core.end(undefined)))
+    })
+  // Added last, so it runs first: the goodbye still has its supervisor, timer and socket.
+  yield* Effect.addFinalizer(() => close(200, "Normal shutdown"))
+  yield* Deferred.await(opened)
+
+  const connection: Connection = {
+    [TypeId]: TypeId,
+    state: Effect.sync(() => state.unsafeGet()),
+    changes: state.changes,
+    info: Effect.sync(() => core.info),
+    close: (options) => close(options?.code ?? 200, options?.text ?? "Normal shutdown"),
+    core
+  }
+  return connection
+})
+
+/**
+ * Opens a connection and supervises it until the scope closes; then it says goodbye on the wire, within the close
+ * timeout.
+ *
+ * Fails with `ConnectError`: every attempt of the first connect is in it, in order. `Url`: an option or the URL is wrong.
+ *
+ * @example
+ * import { Connection } from "effect-amqp/amqp091"
+ *
+ * const connection = Connection.make({ url: "amqp://localhost", heartbeat: "30 seconds" })
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options): Effect.Effect<Connection, ConnectError, Transport | Scope.Scope> =>
+  Effect.suspend(() => {
+    const { connect, decode, isFinal, publishTimeout, reconnect, stableAfter, whenDisconnected, ...rest } = options
+    return Either.match(ConnectionOptions.resolve(rest), {
+      onLeft: (fault) => Effect.fail(ConnectError.at("options", "Url", fault.message)),
+      onRight: (endpoints) =>
+        fromEndpoints(endpoints, { connect, decode, isFinal, publishTimeout, reconnect, stableAfter, whenDisconnected })
+    })
+  })
+
+/**
+ * A connection as a Layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<Connection, ConnectError, Transport> =>
+  Layer.scoped(Connection, make(options))
+
+/**
+ * A connection whose endpoints come from the configuration; `supervision` is what only code can say.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  config: Config.Config<Endpoints>,
+  options: ConnectionOptions.ConnectionOptions.Input & Supervision = {}
+): Layer.Layer<Connection, ConnectError | ConfigError.ConfigError, Transport> => {
+  const { connect, decode, isFinal, publishTimeout, reconnect, stableAfter, whenDisconnected, ...overrides } = options
+  const supervision = { connect, decode, isFinal, publishTimeout, reconnect, stableAfter, whenDisconnected }
+  return Layer.scoped(
+    Connection,
+    Effect.flatMap(config, ([first, ...others]) =>
+      Either.match(
+        Either.all([
+          ConnectionOptions.cloneEither(first, overrides),
+          Either.all(others.map((each) => ConnectionOptions.cloneEither(each, overrides)))
+        ]),
+        {
+          onLeft: (fault) => Effect.fail(ConnectError.at("options", "Url", fault.message)),
+          onRight: ([first, others]) => fromEndpoints([first, ...others], supervision)
+        }
+      ))
+  )
+}

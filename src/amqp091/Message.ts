@@ -1,0 +1,108 @@
+/**
+ * What is published and what is delivered: plain values, without a schema of their content.
+ *
+ * @since 0.1.0
+ */
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type { SettleError } from "../AmqpError.ts"
+import type { DurationText } from "../Reconnect.ts"
+import type { BasicProperties } from "./Properties.ts"
+
+/**
+ * Content properties as a publisher gives them (0-9-1 §1.8 "basic"). All but three go to the wire as they are.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PublishProperties extends Omit<BasicProperties, "deliveryMode" | "expiration" | "timestamp"> {
+  /** Whether the broker keeps the message on disk, in a durable queue. Default: false, as the protocol has it. */
+  readonly persistent?: boolean | undefined
+  /** After this long in a queue the message is dropped or dead-lettered. Whole milliseconds on the wire. */
+  readonly expiration?: DurationText | undefined
+  /** Whole seconds on the wire; a number is seconds since 1970. */
+  readonly timestamp?: DateTime.Utc | number | bigint | undefined
+}
+
+/**
+ * A message to publish. What `content` holds is handed over: it must not change afterwards.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Message {
+  /** Default: "", the default exchange, which routes to the queue named by the routing key. */
+  readonly exchange?: string | undefined
+  /** Default: "". */
+  readonly routingKey?: string | undefined
+  /** Whether a message that reaches no queue comes back, instead of being dropped. Default: false. */
+  readonly mandatory?: boolean | undefined
+  /** Bytes, or text that is sent as UTF-8. */
+  readonly content: Uint8Array | string
+  readonly properties?: PublishProperties | undefined
+}
+
+/**
+ * A delivered message.
+ *
+ * `ack`, `nack` and `reject` never fail: a second settlement, and one that comes after the channel's life has ended (the
+ * broker delivers the message again), are counted and logged as warnings. The `…OrFail` forms say so with a `SettleError`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Delivery {
+  /** Write-once memory, valid for ever. A small one shares a 64 KiB slab: `slice()` what is kept for long. */
+  readonly content: Uint8Array
+  /** The content as UTF-8 text. */
+  readonly text: string
+  readonly properties: BasicProperties
+  readonly exchange: string
+  readonly routingKey: string
+  /** Whether the broker has delivered it before. */
+  readonly redelivered: boolean
+  /** Counts the deliveries of one life of a channel. */
+  readonly deliveryTag: number
+  /** The consumer it came to; "" for one that `get` took. */
+  readonly consumerTag: string
+  readonly ack: Effect.Effect<void>
+  readonly ackOrFail: Effect.Effect<void, SettleError>
+  /** Gives the message back. `requeue` false drops or dead-letters it. Default: true. */
+  readonly nack: (options?: { readonly requeue?: boolean | undefined }) => Effect.Effect<void>
+  readonly nackOrFail: (options?: { readonly requeue?: boolean | undefined }) => Effect.Effect<void, SettleError>
+  /** Drops or dead-letters the message; `requeue` true gives it back. Default: false. */
+  readonly reject: (options?: { readonly requeue?: boolean | undefined }) => Effect.Effect<void>
+}
+
+const noProperties: BasicProperties = {}
+
+/**
+ * The properties as the wire has them.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const toBasicProperties = (properties: PublishProperties | undefined): BasicProperties => {
+  if (properties === undefined) return noProperties
+  const { expiration, persistent, timestamp, ...rest } = properties
+  return {
+    ...rest,
+    ...(persistent === undefined ? {} : { deliveryMode: persistent ? 2 : 1 }),
+    ...(expiration === undefined ? {} : { expiration: String(Math.round(Duration.toMillis(expiration))) }),
+    ...(timestamp === undefined ? {} : {
+      timestamp: DateTime.isDateTime(timestamp) ? Math.floor(timestamp.epochMillis / 1000) : timestamp
+    })
+  }
+}
+
+const encoder = new TextEncoder()
+
+/**
+ * The content as bytes.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const toBytes = (content: Uint8Array | string): Uint8Array =>
+  typeof content === "string" ? encoder.encode(content) : content

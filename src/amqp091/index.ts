@@ -1,0 +1,13 @@
+/**
+ * AMQP 0-9-1.
+ *
+ * @since 0.1.0
+ */
+export * as Channel from "./Channel.ts"
+export * as Connection from "./Connection.ts"
+export * as ConnectionOptions from "./ConnectionOptions.ts"
+export * as FieldTable from "./FieldTable.ts"
+export * as Frame from "./Frame.ts"
+export * as Message from "./Message.ts"
+export * as Method from "./Method.ts"
+export * as Properties from "./Properties.ts"

@@ -1,0 +1,566 @@
+/**
+ * A channel as its user has it: one thing that outlives sockets and the broker's closing of it. Each time it is opened, a
+ * new life begins: settings and consumers are restored, deliveries of earlier lives cannot be settled any more, and what
+ * was in flight ends by the rules of `Calls` and `Publishing`.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { CallError, ChannelReason, SettleError } from "../../AmqpError.ts"
+import { ChannelError, ConsumerCancelled, FrameError, OperationTimeout } from "../../AmqpError.ts"
+import { bounded } from "../../internal/bounded.ts"
+import * as Metrics from "../../Metrics.ts"
+import * as Method from "../Method.ts"
+import type { BasicProperties } from "../Properties.ts"
+import type { Reply } from "./calls.ts"
+import { Calls, deadlineOf } from "./calls.ts"
+import type { ChannelHost, ChannelOnSocket } from "./channelHost.ts"
+import type { Consumer } from "./consumer.ts"
+import type { Settlement, Settler } from "./delivery.ts"
+import { DeliveryRecord } from "./delivery.ts"
+import type { ContentMethod } from "./engine.ts"
+import type { Outgoing, PublishingHost, PublishingOptions } from "./publishing.ts"
+import { Publishing } from "./publishing.ts"
+
+const reasons: Record<number, ChannelReason> = {
+  311: "ContentTooLarge",
+  312: "NoRoute",
+  313: "NoRoute",
+  403: "AccessRefused",
+  404: "NotFound",
+  405: "ResourceLocked",
+  406: "PreconditionFailed"
+}
+
+const toError = (close: Method.ChannelClose): ChannelError =>
+  new ChannelError({
+    reason: reasons[close.replyCode] ?? "Other",
+    code: close.replyCode,
+    text: close.replyText,
+    method: Method.nameOf(close.classId, close.methodId) ?? "channel"
+  })
+
+// Five reopenings within a minute without a success in between are a loop, not bad luck.
+const reopenWindow = 60_000
+const reopenLimit = 5
+
+/** @internal */
+export interface ChannelSettings extends PublishingOptions {
+  readonly prefetch: number
+}
+
+type Status = "down" | "open" | "closed"
+
+/** @internal */
+export class ChannelCore implements ChannelOnSocket, Settler {
+  /** The channel number, or 0 while the channel is down. */
+  number = 0
+  life = 0
+  /** Unacknowledged deliveries for each consumer opened from now on. */
+  prefetch: number
+  readonly publishing: Publishing
+  private readonly host: ChannelHost
+  private readonly settings: ChannelSettings
+  private readonly calls: Calls
+  private readonly consumers = new Map<string, Consumer>()
+  private readonly unsettled = new Map<number, DeliveryRecord>()
+  private status: Status = "down"
+  private closedBy: CallError | undefined
+  private restoring = false
+  private sentPrefetch = 0
+  private qosPending = 0
+  private flowing = true
+  private reopenings: Array<number> = []
+  private closeWaiter: (() => void) | undefined
+  private openWaiters: Array<() => void> = []
+
+  constructor(host: ChannelHost, settings: ChannelSettings) {
+    this.host = host
+    this.settings = settings
+    this.prefetch = settings.prefetch
+    this.calls = new Calls((method) => this.send(method))
+    const channel = this
+    const publishingHost: PublishingHost = {
+      get isOpen() {
+        return channel.status === "open" && channel.flowing
+      },
+      get isBlocked() {
+        return host.isBlocked
+      },
+      get hasRoom() {
+        return host.hasRoom
+      },
+      now: host.now,
+      due: host.due,
+      publishTimeout: host.publishTimeout,
+      publishTimeoutMillis: host.publishTimeoutMillis,
+      transmit: (outgoing, urgent) => this.transmit(outgoing, urgent)
+    }
+    this.publishing = new Publishing(publishingHost, settings)
+  }
+
+  /** Calls and publishes whose answer may still come: while there are any, reading must go on. */
+  get isWaiting(): boolean {
+    return this.calls.outstanding > 0 || !this.publishing.isIdle
+  }
+
+  get hasFullConsumer(): boolean {
+    for (const consumer of this.consumers.values()) if (consumer.isFull) return true
+    return false
+  }
+
+  // --- Calls and publishes ---
+
+  private send(method: Method.Method): FrameError | undefined {
+    const socket = this.host.socket
+    // Without a socket the call is lost with the life it belonged to, which is being ended.
+    if (socket === undefined || method._tag === "ChannelOpen") return undefined
+    if (method._tag === "BasicConsume") {
+      const prefetch = this.consumers.get(method.consumerTag)?.settings.prefetch
+      if (prefetch !== undefined && !method.noAck && prefetch !== this.sentPrefetch) {
+        // RabbitMQ counts a prefetch per consumer, and takes it when the consumer is made: it goes just before, in the
+        // same write, and its answer needs no wait.
+        socket.engine.send(this.number, { _tag: "BasicQos", prefetchSize: 0, prefetchCount: prefetch, global: false })
+        this.sentPrefetch = prefetch
+        this.qosPending++
+      }
+    }
+    const fault = socket.engine.send(this.number, method)
+    socket.flushNow()
+    return fault
+  }
+
+  private transmit(outgoing: Outgoing, urgent: boolean): FrameError | undefined {
+    const socket = this.host.socket
+    if (socket === undefined) return undefined
+    const fault = socket.engine.sendContent(this.number, outgoing.method, outgoing.properties, outgoing.body)
+    if (fault === undefined) Metrics.published.unsafeUpdate(1, [])
+    if (urgent) socket.flushNow()
+    else socket.flush()
+    return fault
+  }
+
+  /** Why a new operation is refused, if so. */
+  refusal(operation: string, publishes: boolean): CallError | undefined {
+    return this.closedBy ?? this.host.refusal(operation, publishes)
+  }
+
+  /** A synchronous method and its answer. */
+  call(method: Method.Method, repeatable: boolean): Effect.Effect<Reply, CallError> {
+    return Effect.suspend(() => {
+      const refusal = this.refusal(Method.name(method), false)
+      if (refusal !== undefined) return Effect.fail(refusal)
+      return this.ask(method, repeatable, this.host.operationTimeout, false)
+    })
+  }
+
+  private ask(
+    method: Method.Method,
+    repeatable: boolean,
+    limit: Duration.Duration,
+    setup: boolean
+  ): Effect.Effect<Reply, CallError> {
+    return Effect.async<Reply, CallError>((resume) => {
+      const deadline = deadlineOf(this.host.now(), limit)
+      const call = { method, repeatable, deadline, limit, resume }
+      if (setup) this.calls.addSetup(call)
+      else this.calls.add(call)
+      this.host.due(deadline)
+      this.host.readingMayChange()
+      return Effect.sync(() => this.calls.cancel(call))
+    })
+  }
+
+  // --- Lives ---
+
+  /** Opens the channel on the present socket and restores what it had, as often as the broker closes it on the way. */
+  readonly restore: Effect.Effect<void, CallError> = Effect.suspend(() => {
+    if (this.restoring || this.status === "open") return Effect.void
+    if (this.closedBy !== undefined) return Effect.fail(this.closedBy)
+    this.restoring = true
+    return this.bringUp.pipe(
+      Effect.catchTag("ChannelError", (error) =>
+        error.code === 0 || this.tooOften(error)
+          ? Effect.fail(this.closedBy ?? error)
+          : Effect.zipRight(this.backOff, this.restoreAgain)),
+      Effect.ensuring(Effect.sync(() => {
+        this.restoring = false
+      }))
+    )
+  })
+
+  private readonly restoreAgain: Effect.Effect<void, CallError> = Effect.suspend(() => {
+    this.restoring = false
+    return this.restore
+  })
+
+  private readonly bringUp: Effect.Effect<void, CallError> = Effect.suspend(() => {
+    const socket = this.host.socket
+    const number = socket?.engine.openChannel()
+    if (number === undefined) {
+      return Effect.fail(
+        new ChannelError({
+          reason: "NoFreeChannels",
+          code: 0,
+          text: "every channel number of the connection is in use",
+          method: "channel.open"
+        })
+      )
+    }
+    this.number = number
+    this.sentPrefetch = 0
+    this.qosPending = 0
+    this.flowing = true
+    this.host.carry(number, this)
+    socket?.flushNow()
+    const setup = (method: Method.Method) => this.ask(method, false, this.host.operationTimeout, true)
+    const established = Array.from(this.consumers.values()).filter((consumer) => consumer.established)
+    return setup({ _tag: "ChannelOpen" }).pipe(
+      Effect.andThen(
+        this.settings.window === undefined ? Effect.void : setup({ _tag: "ConfirmSelect", noWait: false })
+      ),
+      Effect.andThen(
+        Effect.forEach(
+          established,
+          (consumer) =>
+            Effect.tapErrorTag(setup(consumer.method), "ChannelError", (error) =>
+              Effect.sync(() => {
+                this.consumers.delete(consumer.settings.consumerTag)
+                consumer.finish(Option.some(error))
+              })),
+          { discard: true }
+        )
+      ),
+      Effect.andThen(Effect.sync(() => this.opened()))
+    )
+  })
+
+  private opened(): void {
+    this.status = "open"
+    for (const resume of this.openWaiters.splice(0)) resume()
+    this.calls.opened()
+    this.publishing.release()
+  }
+
+  /** Waits until the channel is open for the first time, on this socket or a later one. */
+  readonly whenOpen: Effect.Effect<void, CallError> = Effect.suspend(() => {
+    if (this.host.socket !== undefined) return this.restore
+    return Effect.async<void, CallError>((resume) => {
+      const waiter = () => resume(this.closedBy === undefined ? Effect.void : Effect.fail(this.closedBy))
+      this.openWaiters.push(waiter)
+      return Effect.sync(() => {
+        this.openWaiters = this.openWaiters.filter((each) => each !== waiter)
+      })
+    }).pipe(
+      Effect.timeoutFail({
+        duration: this.host.operationTimeout,
+        onTimeout: () => new OperationTimeout({ operation: "channel.open", limit: this.host.operationTimeout })
+      })
+    )
+  })
+
+  /** A consumer's buffer was taken: reading may go on. */
+  readonly onTaken = (): void => this.host.readingMayChange()
+
+  private readonly backOff: Effect.Effect<void> = Effect.suspend(() => {
+    const earlier = this.reopenings.length - 1
+    return earlier <= 0 ? Effect.void : Effect.sleep(Duration.millis(50 * 2 ** earlier))
+  })
+
+  /** Counts a reopening; `true` when it is one too many, and the channel stays closed. */
+  private tooOften(error: ChannelError): boolean {
+    const now = this.host.now()
+    this.reopenings = this.reopenings.filter((time) => now - time < reopenWindow)
+    this.reopenings.push(now)
+    if (this.reopenings.length <= reopenLimit) return false
+    this.end(
+      new ChannelError({ reason: "ReopenedTooOften", code: error.code, text: error.text, method: error.method })
+    )
+    return true
+  }
+
+  private succeeded(): void {
+    if (this.reopenings.length > 0) this.reopenings = []
+  }
+
+  /** The life is over: its deliveries are stale, its number is not ours any more. */
+  private down(): void {
+    this.status = "down"
+    this.number = 0
+    this.life++
+    this.unsettled.clear()
+    for (const consumer of this.consumers.values()) consumer.forget()
+    this.closeWaiter?.()
+  }
+
+  /** The socket is gone. */
+  lost(fault: CallError): void {
+    if (this.status === "closed") return
+    this.down()
+    this.calls.lost(fault)
+    this.publishing.interrupted(fault)
+  }
+
+  /** The broker closed the channel. */
+  readonly onClosed = (close: Method.ChannelClose): void => {
+    if (this.status === "closed") return
+    const error = toError(close)
+    this.down()
+    const isPublish = error.method === "basic.publish"
+    const told = this.calls.refused(error, close.classId, close.methodId) ||
+      (isPublish && this.publishing.poisoned(error))
+    this.publishing.interrupted(error)
+    if (!told) {
+      this.host.fork(Effect.logWarning(`The broker closed a channel: ${error.message}`))
+    }
+    if (this.restoring || this.closedBy !== undefined || this.tooOften(error)) return
+    this.host.fork(
+      Effect.zipRight(this.backOff, this.restore).pipe(
+        Effect.catchAll((fault) =>
+          Effect.sync(() => {
+            // A loss is the connection's to heal: it restores every channel on its next socket.
+            if (fault._tag === "ChannelError") this.end(fault)
+          })
+        )
+      )
+    )
+  }
+
+  /** The channel is gone for good: everything that waits on it fails. */
+  end(error: CallError): void {
+    if (this.status === "closed") return
+    this.down()
+    this.status = "closed"
+    this.closedBy = error
+    this.calls.closed(error)
+    this.publishing.closed(error)
+    for (const resume of this.openWaiters.splice(0)) resume()
+    for (const consumer of this.consumers.values()) consumer.finish(Option.some(error))
+    this.consumers.clear()
+    this.host.drop(this)
+  }
+
+  /** The goodbye: what was published is confirmed or given up, then channel.close and its answer. Bounded. */
+  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.closedBy !== undefined) return Effect.sync(() => this.end(this.closed))
+    this.closedBy = this.closed
+    return this.publishing.whenIdle.pipe(
+      Effect.andThen(this.goodbye),
+      bounded(this.host.closeTimeout),
+      Effect.ensuring(Effect.sync(() => this.end(this.closed)))
+    )
+  })
+
+  private get closed(): ChannelError {
+    return new ChannelError({ reason: "Closed", code: 0, text: "the channel is closed", method: "channel.close" })
+  }
+
+  private readonly goodbye: Effect.Effect<void> = Effect.suspend(() => {
+    const socket = this.host.socket
+    // A broker that blocks us does not read: it would never answer, and drops the channel with the socket.
+    if (socket === undefined || this.status !== "open" || this.host.isBlocked) return Effect.void
+    return Effect.async<void>((resume) => {
+      this.closeWaiter = () => resume(Effect.void)
+      socket.engine.closeChannel(this.number, Method.ReplyCode.replySuccess, "Normal shutdown")
+      socket.flushNow()
+    })
+  })
+
+  // --- Consumers ---
+
+  /** Makes a consumer known and asks the broker for it. */
+  subscribe(consumer: Consumer): Effect.Effect<void, CallError> {
+    return Effect.suspend(() => {
+      const tag = consumer.settings.consumerTag
+      if (this.consumers.has(tag)) {
+        return Effect.fail(
+          new ChannelError({
+            reason: "Refused",
+            code: 0,
+            text: `consumer tag "${tag}" is in use on this channel; the broker would close the connection (530)`,
+            method: "basic.consume"
+          })
+        )
+      }
+      this.consumers.set(tag, consumer)
+      return this.call(consumer.method, true).pipe(
+        Effect.andThen(Effect.sync(() => {
+          consumer.established = true
+        })),
+        Effect.tapError(() => Effect.sync(() => this.consumers.delete(tag)))
+      )
+    })
+  }
+
+  /** Ends a consumer: the broker sends it nothing more, and takes back what nobody started on. */
+  unsubscribe(consumer: Consumer): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const tag = consumer.settings.consumerTag
+      if (this.consumers.get(tag) !== consumer) return Effect.void
+      consumer.established = false
+      consumer.finish(Option.none())
+      const forget = Effect.sync(() => {
+        this.consumers.delete(tag)
+        for (const delivery of consumer.unstarted()) {
+          if (delivery.fault() === undefined) this.settle(delivery, "requeue")
+        }
+      })
+      // Only on a live channel is there anything to cancel: a life that is over has taken its consumers along.
+      if (this.status !== "open" || this.closedBy !== undefined || this.host.isBlocked) return forget
+      return this.call({ _tag: "BasicCancel", consumerTag: tag, noWait: false }, false).pipe(
+        bounded(this.host.closeTimeout),
+        Effect.ensuring(forget)
+      )
+    })
+  }
+
+  // --- Settling ---
+
+  settle(delivery: DeliveryRecord, settlement: Settlement): void {
+    delivery.settled = true
+    this.unsettled.delete(delivery.deliveryTag)
+    const deliveryTag = delivery.deliveryTag
+    this.transmitSettlement(
+      settlement === "ack"
+        ? { _tag: "BasicAck", deliveryTag, multiple: false }
+        : { _tag: "BasicNack", deliveryTag, multiple: false, requeue: settlement === "requeue" }
+    )
+  }
+
+  private transmitSettlement(method: Method.BasicAck | Method.BasicNack): void {
+    const socket = this.host.socket
+    if (socket === undefined) return
+    socket.engine.send(this.number, method)
+    socket.flush()
+  }
+
+  /** Settles many: as far as they are the oldest unsettled ones, in one frame. */
+  settleAll(deliveries: Iterable<DeliveryRecord>): ReadonlyArray<SettleError> {
+    const faults: Array<SettleError> = []
+    const batch = new Set<number>()
+    for (const delivery of deliveries) {
+      const fault = delivery.faultOn(this)
+      if (fault === undefined) batch.add(delivery.deliveryTag)
+      else faults.push(fault)
+    }
+    let last = 0
+    for (const [tag, delivery] of this.unsettled) {
+      if (!batch.delete(tag)) break
+      delivery.settled = true
+      this.unsettled.delete(tag)
+      last = tag
+    }
+    if (last > 0) this.transmitSettlement({ _tag: "BasicAck", deliveryTag: last, multiple: true })
+    for (const tag of batch) {
+      const delivery = this.unsettled.get(tag)
+      if (delivery !== undefined) this.settle(delivery, "ack")
+    }
+    return faults
+  }
+
+  readonly onUnsettled = (fault: SettleError): Effect.Effect<void> => {
+    Metrics.unsettled.unsafeUpdate(1, [])
+    return Effect.logWarning(fault.message)
+  }
+
+  // --- What the socket brings ---
+
+  readonly onMethod = (method: Method.Method): void => {
+    switch (method._tag) {
+      case "BasicAck":
+      case "BasicNack": {
+        this.succeeded()
+        if (this.publishing.confirmed(method.deliveryTag, method.multiple, method._tag === "BasicAck")) return
+        return this.unexpected(method, `a confirm for publish ${method.deliveryTag}, which was never sent`)
+      }
+      case "BasicQosOk":
+        if (this.qosPending === 0) break
+        this.qosPending--
+        return
+      case "BasicCancel":
+        return this.cancelled(method.consumerTag)
+      case "ChannelFlow":
+        this.flowing = method.active
+        this.host.socket?.engine.send(this.number, { _tag: "ChannelFlowOk", active: method.active })
+        this.host.socket?.flush()
+        return this.publishing.release()
+      case "ChannelCloseOk":
+        return this.closeWaiter?.()
+      default:
+        break
+    }
+    this.answered({ method })
+  }
+
+  private answered(reply: Reply): void {
+    if (!this.calls.answered(reply)) return this.unexpected(reply.method, "an answer to nothing")
+    if (this.status === "open") this.succeeded()
+    this.host.readingMayChange()
+  }
+
+  private unexpected(method: Method.Method, text: string): void {
+    this.host.onFault(new FrameError({ reason: "Command", field: Method.name(method), offset: 0, text }))
+  }
+
+  private cancelled(tag: string): void {
+    const consumer = this.consumers.get(tag)
+    if (consumer === undefined) return
+    this.consumers.delete(tag)
+    consumer.finish(Option.some(new ConsumerCancelled({ consumerTag: tag, queue: consumer.settings.queue() })))
+  }
+
+  readonly onContent = (method: ContentMethod, properties: BasicProperties, body: Uint8Array): void => {
+    switch (method._tag) {
+      case "BasicDeliver":
+        return this.delivered(method, properties, body)
+      case "BasicGetOk":
+        return this.answered({ method, properties, body })
+      case "BasicReturn":
+        if (!this.publishing.returned(method, properties)) {
+          const { exchange, replyCode, replyText, routingKey } = method
+          this.host.fork(Effect.logWarning(
+            `A message came back: ${replyCode} ${replyText} ("${exchange}", routing key "${routingKey}")`
+          ))
+        }
+        return
+      default:
+        return
+    }
+  }
+
+  private delivered(method: Method.BasicDeliver, properties: BasicProperties, body: Uint8Array): void {
+    Metrics.consumed.unsafeUpdate(1, [])
+    const consumer = this.consumers.get(method.consumerTag)
+    const noAck = consumer?.settings.noAck === true
+    const delivery = new DeliveryRecord(this, method, method.consumerTag, noAck, properties, body)
+    this.succeeded()
+    if (consumer === undefined || consumer.hasEnded) {
+      // Sent before the broker knew that the consumer is over: it goes back to where it was.
+      if (!noAck) this.settle(delivery, "requeue")
+      return
+    }
+    if (!noAck) this.unsettled.set(method.deliveryTag, delivery)
+    if (!consumer.push(delivery)) this.host.fork(this.unsubscribe(consumer))
+    if (consumer.isFull) this.host.consumerFull()
+  }
+
+  /** The delivery of a get. */
+  taken(method: Method.BasicGetOk, noAck: boolean, properties: BasicProperties, body: Uint8Array): DeliveryRecord {
+    const delivery = new DeliveryRecord(this, method, "", noAck, properties, body)
+    if (!noAck) this.unsettled.set(method.deliveryTag, delivery)
+    return delivery
+  }
+
+  // --- Time ---
+
+  nextDeadline(): number {
+    return Math.min(this.calls.nextDeadline(), this.publishing.nextDeadline())
+  }
+
+  tick(now: number): void {
+    this.calls.expire(now)
+    this.publishing.expire(now)
+  }
+}

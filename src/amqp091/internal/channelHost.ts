@@ -1,0 +1,50 @@
+/**
+ * What a channel asks of the connection that carries it.
+ *
+ * @since 0.1.0
+ */
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type { CallError, FrameError } from "../../AmqpError.ts"
+import type * as Method from "../Method.ts"
+import type { BasicProperties } from "../Properties.ts"
+import type { ContentMethod } from "./engine.ts"
+import type { LiveSocket } from "./liveSocket.ts"
+
+/** What the connection passes on to the channel that a number belongs to. @internal */
+export interface ChannelOnSocket {
+  readonly onMethod: (method: Method.Method) => void
+  readonly onContent: (method: ContentMethod, properties: BasicProperties, body: Uint8Array) => void
+  readonly onClosed: (close: Method.ChannelClose) => void
+}
+
+/** @internal */
+export interface ChannelHost {
+  /** The socket that is open, or being brought up again. */
+  readonly socket: LiveSocket | undefined
+  /** The broker takes no publishes for now (connection.blocked). */
+  readonly isBlocked: boolean
+  /** The output is below its high-water mark. */
+  readonly hasRoom: boolean
+  readonly now: () => number
+  /** A deadline has come up. */
+  readonly due: (deadline: number) => void
+  readonly operationTimeout: Duration.Duration
+  readonly closeTimeout: Duration.Duration
+  readonly publishTimeout: Duration.Duration
+  readonly publishTimeoutMillis: number
+  /** Why an operation cannot even wait: the connection is closed, or not ready and told not to wait. */
+  readonly refusal: (operation: string, publishes: boolean) => CallError | undefined
+  /** The channel is carried under this number on the present socket. */
+  readonly carry: (number: number, channel: ChannelOnSocket) => void
+  /** The channel is gone for good. */
+  readonly drop: (channel: ChannelOnSocket) => void
+  /** Runs an Effect in the connection's scope. */
+  readonly fork: (effect: Effect.Effect<void>) => void
+  /** The peer broke the protocol in a way only the channel can see. */
+  readonly onFault: (fault: FrameError) => void
+  /** The buffer of a no-ack consumer has reached its limit. */
+  readonly consumerFull: () => void
+  /** What decides whether reading may pause may have changed. */
+  readonly readingMayChange: () => void
+}

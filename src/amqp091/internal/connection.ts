@@ -1,0 +1,326 @@
+/**
+ * The logical connection: one socket at a time, the channels that outlive it, and the state its user sees. Plain code
+ * called from the socket's callbacks; dialling again is the supervisor's business, deadlines are the timer's.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { CallError, FrameError, RecoverableError } from "../../AmqpError.ts"
+import { ConnectionClosed, ConnectionLost, NotReady } from "../../AmqpError.ts"
+import type { Cell } from "../../internal/cell.ts"
+import type { Timed } from "../../internal/timer.ts"
+import * as Metrics from "../../Metrics.ts"
+import type { Info, State } from "../Connection.ts"
+import type { ConnectionOptions } from "../ConnectionOptions.ts"
+import type * as Method from "../Method.ts"
+import * as Method_ from "../Method.ts"
+import type { BasicProperties } from "../Properties.ts"
+import { ChannelCore } from "./channel.ts"
+import type { ChannelSettings } from "./channel.ts"
+import type { ChannelHost, ChannelOnSocket } from "./channelHost.ts"
+import type { Dialled } from "./dial.ts"
+import type { ContentMethod } from "./engine.ts"
+import type { LiveSocket, SocketEnd, SocketListener } from "./liveSocket.ts"
+import { toFault } from "./liveSocket.ts"
+
+// Publishers are suspended above this; the rest of the protocol is not.
+const highWaterMark = 1024 * 1024
+
+/** @internal */
+export interface CoreOptions {
+  /** Those of the first endpoint: timeouts and limits are the connection's, not an endpoint's. */
+  readonly options: ConnectionOptions
+  readonly whenDisconnected: "wait" | "fail"
+  readonly publishTimeout: Duration.Duration
+  readonly state: Cell<State>
+  readonly now: () => number
+  /** A deadline has come up. */
+  readonly due: (deadline: number) => void
+  readonly fork: (effect: Effect.Effect<void>) => void
+}
+
+/** @internal */
+export class ConnectionCore implements ChannelHost, SocketListener, Timed {
+  socket: LiveSocket | undefined
+  isBlocked = false
+  readonly operationTimeout: Duration.Duration
+  readonly closeTimeout: Duration.Duration
+  readonly publishTimeout: Duration.Duration
+  readonly publishTimeoutMillis: number
+  readonly now: () => number
+  readonly due: (deadline: number) => void
+  readonly fork: (effect: Effect.Effect<void>) => void
+  readonly state: Cell<State>
+  private readonly options: CoreOptions
+  private readonly channels = new Set<ChannelCore>()
+  private carried: Array<ChannelOnSocket | undefined> = []
+  private dialled: Dialled | undefined
+  private blockedAt = Infinity
+  private readonly blockedTimeoutMillis: number
+  private someFull = false
+  private readingPaused = false
+  private closing: { readonly code: number; readonly text: string } | undefined
+  private closedBy: CallError | undefined
+  private epoch = 0
+
+  constructor(options: CoreOptions) {
+    this.options = options
+    this.now = options.now
+    this.due = options.due
+    this.fork = options.fork
+    this.state = options.state
+    this.operationTimeout = options.options.operationTimeout
+    this.closeTimeout = options.options.closeTimeout
+    this.publishTimeout = options.publishTimeout
+    this.publishTimeoutMillis = Duration.toMillis(options.publishTimeout)
+    const blockedTimeout = options.options.blockedTimeout
+    this.blockedTimeoutMillis = blockedTimeout === null ? Infinity : Duration.toMillis(blockedTimeout)
+  }
+
+  get isClosing(): boolean {
+    return this.closing !== undefined
+  }
+
+  get hasRoom(): boolean {
+    return this.socket !== undefined && this.socket.engine.output.pending < highWaterMark
+  }
+
+  get info(): Info {
+    const { dialled } = this
+    return {
+      endpoint: dialled?.endpoint ?? "",
+      epoch: this.epoch,
+      serverProperties: dialled?.serverProperties ?? {},
+      mechanism: dialled?.mechanism ?? "",
+      channelMax: dialled?.tuning.channelMax ?? 0,
+      frameMax: dialled?.tuning.frameMax ?? 0,
+      heartbeat: Duration.seconds(dialled?.tuning.heartbeat ?? 0),
+      tls: dialled?.tls
+    }
+  }
+
+  // --- Channels ---
+
+  open(settings: ChannelSettings): ChannelCore {
+    const channel = new ChannelCore(this, settings)
+    this.channels.add(channel)
+    return channel
+  }
+
+  readonly drop = (channel: ChannelOnSocket): void => {
+    if (channel instanceof ChannelCore) this.channels.delete(channel)
+    this.readingMayChange()
+  }
+
+  readonly carry = (number: number, channel: ChannelOnSocket): void => {
+    this.carried[number] = channel
+  }
+
+  readonly refusal = (operation: string, publishes: boolean): CallError | undefined => {
+    if (this.closedBy !== undefined) return this.closedBy
+    if (this.closing !== undefined) return this.closedByClient(this.closing.code, this.closing.text)
+    if (this.options.whenDisconnected === "wait") return undefined
+    if (this.state.unsafeGet()._tag === "Recovering") return new NotReady({ operation, reason: "Recovering" })
+    if (this.socket === undefined) return new NotReady({ operation, reason: "Disconnected" })
+    return publishes && this.isBlocked ? new NotReady({ operation, reason: "Blocked" }) : undefined
+  }
+
+  // --- The socket's life ---
+
+  /** Restores the channels on a fresh socket. */
+  up(dialled: Dialled): Effect.Effect<void, RecoverableError> {
+    return Effect.suspend(() => {
+      const { socket } = dialled
+      // It may have ended between its handshake and now.
+      if (socket.ended !== undefined) return Effect.fail(toFault(dialled.endpoint, socket.ended))
+      this.socket = socket
+      this.dialled = dialled
+      this.carried = []
+      this.isBlocked = false
+      this.someFull = false
+      this.readingPaused = false
+      socket.attach(this)
+      this.due(socket.engine.nextDeadline())
+      return Effect.forEach(
+        Array.from(this.channels),
+        (channel) =>
+          channel.restore.pipe(
+            Effect.catchAll((fault) => {
+              if (fault._tag === "ChannelError") return Effect.sync(() => channel.end(fault))
+              // A broker that does not answer while we restore is as good as gone.
+              return Effect.sync(() => socket.abandon({ _tag: "Socket", cause: fault }))
+            })
+          ),
+        { concurrency: "unbounded", discard: true }
+      )
+    })
+  }
+
+  /** The socket is up, and everything on it. */
+  opened(endpoint: string): void {
+    this.epoch++
+    if (this.epoch > 1) Metrics.reconnects.unsafeUpdate(1, [])
+    if (this.closing !== undefined) return
+    this.state.unsafeSet(this.isBlocked ? this.blockedState("") : { _tag: "Open", endpoint, epoch: this.epoch })
+  }
+
+  readonly onEnd = (end: SocketEnd): void => {
+    const fault = toFault(this.socket?.endpoint ?? "", end)
+    this.socket = undefined
+    this.isBlocked = false
+    this.blockedAt = Infinity
+    this.carried = []
+    for (const channel of Array.from(this.channels)) channel.lost(fault)
+  }
+
+  /** The connection is over: everything that waits on it fails. */
+  end(cause: RecoverableError | undefined): void {
+    if (this.closedBy !== undefined) return
+    const closing = this.closing
+    this.closedBy = closing !== undefined
+      ? this.closedByClient(closing.code, closing.text)
+      : new ConnectionClosed({
+        reason: "Recovery",
+        endpoint: this.dialled?.endpoint ?? "",
+        code: cause?._tag === "ConnectionClosed" ? cause.code : 0,
+        text: cause?.message ?? "the connection is closed",
+        cause
+      })
+    for (const channel of Array.from(this.channels)) channel.end(this.closedBy)
+    this.state.unsafeSet({ _tag: "Closed", cause: closing === undefined ? cause : undefined })
+    this.state.unsafeEnd()
+  }
+
+  private closedByClient(code: number, text: string): ConnectionClosed {
+    return new ConnectionClosed({ reason: "Client", endpoint: this.dialled?.endpoint ?? "", code, text })
+  }
+
+  /** Marks the end and says goodbye on the wire; `false` when there is no answer to wait for. */
+  sayGoodbye(code: number, text: string): LiveSocket | undefined {
+    if (this.closing !== undefined || this.closedBy !== undefined) return undefined
+    this.closing = { code, text }
+    this.state.unsafeSet({ _tag: "Closing" })
+    const { socket } = this
+    if (socket === undefined) return undefined
+    socket.engine.close(code, text)
+    socket.flushNow()
+    // A broker that blocks us does not read, and so would not answer.
+    return this.isBlocked ? undefined : socket
+  }
+
+  // --- What the socket brings ---
+
+  readonly onMethod = (number: number, method: Method.Method): void => {
+    if (number !== 0) return this.carried[number]?.onMethod(method)
+    switch (method._tag) {
+      case "ConnectionBlocked":
+        return this.blocked(method.reason)
+      case "ConnectionUnblocked":
+        return this.unblocked()
+      default:
+        return
+    }
+  }
+
+  private blockedState(reason: string): State {
+    return { _tag: "Blocked", endpoint: this.dialled?.endpoint ?? "", epoch: this.epoch, reason }
+  }
+
+  private blocked(reason: string): void {
+    // A repeated "blocked" does not start the clock again.
+    if (!this.isBlocked) this.blockedAt = this.now()
+    this.isBlocked = true
+    this.due(this.blockedAt + this.blockedTimeoutMillis)
+    if (this.closing === undefined) this.state.unsafeSet(this.blockedState(reason))
+  }
+
+  private unblocked(): void {
+    this.isBlocked = false
+    this.blockedAt = Infinity
+    if (this.closing === undefined) {
+      this.state.unsafeSet({ _tag: "Open", endpoint: this.dialled?.endpoint ?? "", epoch: this.epoch })
+    }
+    this.onSpace()
+  }
+
+  readonly onContent = (
+    number: number,
+    method: ContentMethod,
+    properties: BasicProperties,
+    body: Uint8Array
+  ): void => this.carried[number]?.onContent(method, properties, body)
+
+  readonly onChannelClosed = (number: number, close: Method.ChannelClose): void => {
+    const channel = this.carried[number]
+    this.carried[number] = undefined
+    channel?.onClosed(close)
+  }
+
+  readonly onSpace = (): void => {
+    for (const channel of this.channels) channel.publishing.release()
+  }
+
+  readonly onFault = (fault: FrameError): void => {
+    const { socket } = this
+    if (socket === undefined) return
+    socket.engine.close(Method_.ReplyCode.commandInvalid, fault.message.slice(0, 200))
+    socket.abandon({ _tag: "Fault", fault })
+  }
+
+  readonly consumerFull = (): void => {
+    this.someFull = true
+    this.readingMayChange()
+  }
+
+  /**
+   * A consumer without acknowledgements has only our not reading to slow its broker down. But as long as an answer is
+   * awaited reading goes on: a handler that publishes would else wait for ever.
+   */
+  readonly readingMayChange = (): void => {
+    const { socket } = this
+    // Asked for each call: all channels are looked at only while some consumer is full.
+    if (socket === undefined || !this.someFull) return
+    let full = false
+    let waiting = false
+    for (const channel of this.channels) {
+      full = full || channel.hasFullConsumer
+      waiting = waiting || channel.isWaiting
+    }
+    this.someFull = full
+    const pause = full && !waiting
+    if (pause === this.readingPaused) return
+    this.readingPaused = pause
+    if (pause) {
+      socket.pipe.pause()
+      socket.engine.pauseReading()
+    } else {
+      socket.engine.resumeReading(this.now())
+      socket.pipe.resume()
+      this.due(socket.engine.nextDeadline())
+    }
+  }
+
+  // --- Time ---
+
+  nextDeadline(): number {
+    let earliest = Math.min(this.socket?.engine.nextDeadline() ?? Infinity, this.blockedAt + this.blockedTimeoutMillis)
+    for (const channel of this.channels) earliest = Math.min(earliest, channel.nextDeadline())
+    return earliest
+  }
+
+  tick(now: number, late: number): void {
+    for (const channel of this.channels) channel.tick(now)
+    const { socket } = this
+    if (socket === undefined) return
+    // We slept too long ourselves, so what the peer sent may lie unread: read first, then judge its silence.
+    if (late > 1000) socket.engine.forgive(now)
+    if (!socket.engine.tick(now)) return socket.abandon({ _tag: "Heartbeat" })
+    if (socket.engine.output.unflushed > 0) socket.flushNow()
+    if (now - this.blockedAt >= this.blockedTimeoutMillis) socket.abandon({ _tag: "BlockedTimeout" })
+  }
+}
+
+/** The fault of an ended socket, for the supervisor. @internal */
+export const endedWith = (dialled: Dialled): Effect.Effect<never, ConnectionLost | ConnectionClosed> =>
+  Effect.flatMap(dialled.socket.done, (end) => Effect.fail(toFault(dialled.endpoint, end)))

@@ -1,0 +1,246 @@
+/**
+ * The publishes of one channel: those that wait for room, in order, and (in confirm mode) those the broker has not
+ * answered for. Says for each, once, what became of it.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type { ConfirmError, FrameError } from "../../AmqpError.ts"
+import { ChannelError, OperationTimeout, OutcomeUnknown, PublishNacked, PublishReturned } from "../../AmqpError.ts"
+import type { Waiter } from "../../internal/sendWindow.ts"
+import { SendWindow } from "../../internal/sendWindow.ts"
+import type { Message } from "../Message.ts"
+import { toBasicProperties, toBytes } from "../Message.ts"
+import type * as Method from "../Method.ts"
+import type { BasicProperties } from "../Properties.ts"
+import { refusedLocally } from "./calls.ts"
+import type { ChannelHost } from "./channelHost.ts"
+
+/** A message as the wire has it. @internal */
+export interface Outgoing {
+  readonly method: Method.BasicPublish
+  readonly properties: BasicProperties
+  readonly body: Uint8Array
+}
+
+/** @internal */
+export type PublishWaiter = Waiter<ConfirmError>
+
+interface Waiting {
+  readonly outgoing: Outgoing
+  readonly waiter: PublishWaiter
+  /** `Infinity` for what is sent again: it waits for as long as the connection tries. */
+  readonly deadline: number
+}
+
+/** @internal */
+export const toOutgoing = (message: Message): Outgoing => ({
+  method: {
+    _tag: "BasicPublish",
+    exchange: message.exchange ?? "",
+    routingKey: message.routingKey ?? "",
+    mandatory: message.mandatory === true,
+    immediate: false
+  },
+  properties: toBasicProperties(message.properties),
+  body: toBytes(message.content)
+})
+
+const nacked = ({ method }: Outgoing): ConfirmError =>
+  new PublishNacked({ exchange: method.exchange, routingKey: method.routingKey })
+
+const unknown = (reason: OutcomeUnknown["reason"], cause?: unknown) => ({ method }: Outgoing): ConfirmError =>
+  new OutcomeUnknown({ reason, exchange: method.exchange, routingKey: method.routingKey, cause })
+
+/** What the channel lets `Publishing` do. @internal */
+export interface PublishingHost
+  extends Pick<ChannelHost, "isBlocked" | "hasRoom" | "now" | "due" | "publishTimeout" | "publishTimeoutMillis">
+{
+  /** Whether the channel is open for publishes. */
+  readonly isOpen: boolean
+  readonly transmit: (outgoing: Outgoing, urgent: boolean) => FrameError | undefined
+}
+
+/** @internal */
+export interface PublishingOptions {
+  /** The most unconfirmed publishes; `undefined` without confirms. */
+  readonly window: number | undefined
+  /** Whether what has no answer when the channel's life ends is sent again on the next one. */
+  readonly resend: boolean
+}
+
+/** @internal */
+export class Publishing {
+  private readonly host: PublishingHost
+  private readonly window: SendWindow<Outgoing, ConfirmError> | undefined
+  private readonly resend: boolean
+  private waiting: Array<Waiting> = []
+  private idle: Array<() => void> = []
+
+  constructor(host: PublishingHost, options: PublishingOptions) {
+    this.host = host
+    this.window = options.window === undefined ? undefined : new SendWindow(options.window)
+    this.resend = options.resend
+  }
+
+  get unconfirmed(): number {
+    return this.window?.unanswered ?? 0
+  }
+
+  /** Nothing waits, and everything is answered for. */
+  get isIdle(): boolean {
+    return this.waiting.length === 0 && this.unconfirmed === 0
+  }
+
+  get hasRoom(): boolean {
+    return this.waiting.length === 0 && this.mayTransmit
+  }
+
+  private get mayTransmit(): boolean {
+    return this.host.isOpen && !this.host.isBlocked && this.host.hasRoom && (this.window?.hasRoom ?? true)
+  }
+
+  /** Publishes now when there is room (`hasRoom`), else when there will be. */
+  submit(outgoing: Outgoing, waiter: PublishWaiter): void {
+    if (this.hasRoom) return this.transmit(outgoing, waiter)
+    const deadline = this.host.now() + this.host.publishTimeoutMillis
+    this.waiting.push({ outgoing, waiter, deadline })
+    this.host.due(deadline)
+  }
+
+  /** The interest in a publish is gone: unsent, it is not sent at all. */
+  withdraw(waiter: PublishWaiter): void {
+    this.waiting = this.waiting.filter((each) => each.waiter !== waiter)
+    this.settled()
+  }
+
+  /** Room may have come: publishes what waits, in order. */
+  release(): void {
+    if (this.waiting.length === 0) return
+    let sent = 0
+    while (sent < this.waiting.length && this.mayTransmit) {
+      const { outgoing, waiter } = this.waiting[sent++]!
+      this.transmit(outgoing, waiter)
+    }
+    if (sent > 0) this.waiting.splice(0, sent)
+    this.settled()
+  }
+
+  private transmit(outgoing: Outgoing, waiter: PublishWaiter): void {
+    const { window } = this
+    const fault = this.host.transmit(outgoing, window !== undefined && window.unanswered === 0)
+    if (fault !== undefined) return waiter.failed(refusedLocally("basic.publish", fault))
+    if (window === undefined) return waiter.done()
+    const now = this.host.now()
+    window.push(outgoing, waiter, now)
+    this.host.due(now + this.host.publishTimeoutMillis)
+  }
+
+  /** The broker answers for one publish or for all up to it; `false` when it answers for what was never sent. */
+  confirmed(tag: number, multiple: boolean, ack: boolean): boolean {
+    if (this.window === undefined) return false
+    const known = this.window.answer(tag, multiple, ack ? undefined : nacked)
+    this.release()
+    this.settled()
+    return known
+  }
+
+  /**
+   * A mandatory message came back. It belongs to the oldest unconfirmed one of the same exchange and routing key (and
+   * message-id, where set): a broker returns before it confirms, in order.
+   */
+  returned(method: Method.BasicReturn, properties: BasicProperties): boolean {
+    const { exchange, replyCode, replyText, routingKey } = method
+    return this.window !== undefined && this.window.markFirst(
+      (sent) =>
+        sent.method.mandatory && sent.method.exchange === exchange && sent.method.routingKey === routingKey &&
+        sent.properties.messageId === properties.messageId,
+      new PublishReturned({ code: replyCode, text: replyText, exchange, routingKey })
+    )
+  }
+
+  /** The broker closed the channel over a publish: fails the one it must have been, which is never sent again. */
+  poisoned(error: ChannelError): boolean {
+    return this.window !== undefined && this.window.failFirst(culpritOf(error), error)
+  }
+
+  /** The channel's life is over: says so to what is in flight, or keeps it to be sent again first. */
+  interrupted(cause: unknown): void {
+    if (this.window === undefined) return
+    const rest = this.window.reset()
+    if (this.resend) {
+      this.waiting = [
+        ...rest.map(({ item, waiter }) => ({ outgoing: item, waiter, deadline: Infinity })),
+        ...this.waiting
+      ]
+    } else {
+      for (const { item, waiter } of rest) waiter.failed(unknown("Lost", cause)(item))
+    }
+    this.settled()
+  }
+
+  /** The channel is gone for good. */
+  closed(error: ConfirmError): void {
+    const rest = this.window?.reset() ?? []
+    for (const { item, waiter } of rest) waiter.failed(unknown("Lost", error)(item))
+    for (const { deadline, outgoing, waiter } of this.waiting.splice(0)) {
+      // What is to be sent again was sent once: whether the broker has it is not known.
+      waiter.failed(deadline === Infinity ? unknown("Lost", error)(outgoing) : error)
+    }
+    this.settled()
+  }
+
+  nextDeadline(): number {
+    let earliest = (this.window?.oldestSentAt ?? Infinity) + this.host.publishTimeoutMillis
+    for (const { deadline } of this.waiting) {
+      if (deadline === Infinity) continue
+      earliest = Math.min(earliest, deadline)
+      break // the first that can time out is the oldest
+    }
+    return earliest
+  }
+
+  expire(now: number): void {
+    this.window?.expire(now - this.host.publishTimeoutMillis, unknown("Timeout"))
+    if (this.waiting.some((each) => each.deadline <= now)) {
+      const late = this.waiting.filter((each) => each.deadline <= now)
+      this.waiting = this.waiting.filter((each) => each.deadline > now)
+      const error = new OperationTimeout({ operation: "basic.publish", limit: this.host.publishTimeout })
+      for (const { waiter } of late) waiter.failed(error)
+    }
+    this.release()
+    this.settled()
+  }
+
+  private settled(): void {
+    if (this.idle.length === 0 || !this.isIdle) return
+    for (const resume of this.idle.splice(0)) resume()
+  }
+
+  /** Waits until nothing waits and everything is answered for. */
+  readonly whenIdle: Effect.Effect<void> = Effect.suspend(() =>
+    this.isIdle ? Effect.void : Effect.async<void>((resume) => {
+      const waiter = () => resume(Effect.void)
+      this.idle.push(waiter)
+      return Effect.sync(() => {
+        this.idle = this.idle.filter((each) => each !== waiter)
+      })
+    })
+  )
+}
+
+const exchangeIn = /exchange '([^']*)'/
+const sizeIn = /message size (\d+)/
+
+/**
+ * Which publish a broker closed the channel for. It names the exchange, the size or the user; where it names nothing, it
+ * was the oldest one without an answer (a broker answers in order).
+ */
+const culpritOf = (error: ChannelError): (outgoing: Outgoing) => boolean => {
+  const exchange = exchangeIn.exec(error.text)?.[1]
+  if (exchange !== undefined) return (sent) => sent.method.exchange === exchange
+  const size = sizeIn.exec(error.text)?.[1]
+  if (size !== undefined) return (sent) => sent.body.length === Number(size)
+  if (error.text.includes("user_id")) return (sent) => sent.properties.userId !== undefined
+  return () => true
+}

@@ -1,0 +1,109 @@
+/**
+ * The model's refusals in RabbitMQ's reply codes and words.
+ *
+ * @since 0.1.0
+ */
+import * as FieldTable from "../../../amqp091/FieldTable.ts"
+import { ReplyCode } from "../../../amqp091/Method.ts"
+import type { Kind, Refusal } from "../../Model.ts"
+
+/** What a close says. @internal */
+export interface Fault {
+  readonly code: number
+  readonly text: string
+}
+
+const names: Record<number, string> = {
+  [ReplyCode.connectionForced]: "CONNECTION_FORCED",
+  [ReplyCode.accessRefused]: "ACCESS_REFUSED",
+  [ReplyCode.notFound]: "NOT_FOUND",
+  [ReplyCode.resourceLocked]: "RESOURCE_LOCKED",
+  [ReplyCode.preconditionFailed]: "PRECONDITION_FAILED",
+  [ReplyCode.commandInvalid]: "COMMAND_INVALID",
+  [ReplyCode.notAllowed]: "NOT_ALLOWED",
+  [ReplyCode.notImplemented]: "NOT_IMPLEMENTED"
+}
+
+/** @internal */
+export const fault = (code: number, text: string): Fault => ({ code, text: `${names[code] ?? "ERROR"} - ${text}` })
+
+const named = (kind: Kind, name: string, vhost: string): string => `${kind} '${name}' in vhost '${vhost}'`
+
+const wireTypes: Record<string, string> = {
+  int8: "byte",
+  uint8: "unsignedbyte",
+  int16: "short",
+  uint16: "unsignedshort",
+  int32: "signedint",
+  uint32: "unsignedint",
+  int64: "long",
+  longstr: "longstr",
+  double: "double",
+  float: "float"
+}
+
+/** A declaration's own field is printed bare, an argument of its table with its type. */
+const described = (argument: string, value: unknown): string => {
+  if (!argument.startsWith("x-") && argument !== "alternate-exchange") return `'${String(value)}'`
+  if (value === undefined) return "none"
+  if (FieldTable.isTyped(value)) {
+    return `the value '${String(value.value)}' of type '${wireTypes[value.type] ?? value.type}'`
+  }
+  const type = typeof value === "number"
+    ? Number.isInteger(value) ? Math.abs(value) < 2 ** 31 ? "signedint" : "long" : "double"
+    : typeof value === "bigint"
+    ? "long"
+    : typeof value === "boolean"
+    ? "bool"
+    : "longstr"
+  return `the value '${String(value)}' of type '${type}'`
+}
+
+/** @internal */
+export const toFault = (refusal: Refusal): Fault => {
+  switch (refusal._tag) {
+    case "NotFound":
+      return fault(ReplyCode.notFound, `no ${named(refusal.kind, refusal.name, refusal.vhost)}`)
+    case "Inequivalent":
+      return fault(
+        ReplyCode.preconditionFailed,
+        `inequivalent arg '${refusal.argument}' for ${named(refusal.kind, refusal.name, refusal.vhost)}: received ${
+          described(refusal.argument, refusal.received)
+        } but current is ${described(refusal.argument, refusal.current)}`
+      )
+    case "Locked":
+      return fault(
+        ReplyCode.resourceLocked,
+        `cannot obtain exclusive access to locked ${named("queue", refusal.name, refusal.vhost)}. It could be ` +
+          "originally declared on another connection or the exclusive property value does not match that of the " +
+          "original declaration."
+      )
+    case "InUse":
+      return fault(ReplyCode.preconditionFailed, `${named(refusal.kind, refusal.name, refusal.vhost)} in use`)
+    case "NotEmpty":
+      return fault(ReplyCode.preconditionFailed, `${named("queue", refusal.name, refusal.vhost)} is not empty`)
+    case "UnknownExchangeType":
+      return fault(ReplyCode.commandInvalid, `unknown exchange type '${refusal.type}'`)
+    case "AccessRefused":
+      return fault(ReplyCode.accessRefused, refusedAccess(refusal))
+  }
+}
+
+const refusedAccess = (refusal: Extract<Refusal, { readonly _tag: "AccessRefused" }>): string => {
+  const { kind, name, vhost } = refusal
+  switch (refusal.reason) {
+    case "ReservedName":
+      return `${kind} name '${name}' contains reserved prefix 'amq.*'`
+    case "DefaultExchange":
+      return "operation not permitted on the default exchange"
+    case "SystemExchange":
+      return `deletion of system ${named(kind, name, vhost)} not allowed`
+    case "InternalExchange":
+      return `cannot publish to internal ${named(kind, name, vhost)}`
+    case "ExclusiveConsumer":
+      return `${named(kind, name, vhost)} in exclusive use`
+  }
+}
+
+/** Whether it ends the whole connection (0-9-1 §1.2: a hard error). @internal */
+export const isHard = (refusal: Refusal): boolean => refusal._tag === "UnknownExchangeType"
