@@ -1,0 +1,220 @@
+/**
+ * The embedded broker: a model of exchanges and queues behind a face for AMQP 0-9-1, in memory for tests or on TCP for any
+ * client in any language. It is for development, tests and small single-process work: everything is in memory, and what is
+ * durable survives connections, not the process.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import type { ListenError } from "../AmqpError.ts"
+import * as Timer from "../internal/timer.ts"
+import * as Transport from "../Transport.ts"
+import type { Content } from "./internal/face091/channel.ts"
+import { ConnectionFace } from "./internal/face091/connection.ts"
+import { fault } from "./internal/face091/refusals.ts"
+import * as Model from "./Model.ts"
+
+/**
+ * A client's connection, as the broker sees it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConnectionInfo {
+  /** The name the client gave itself (`connection_name`), or its address. */
+  readonly name: string
+  readonly remote: string
+  readonly user: string
+  readonly vhost: string
+  /** How many channels are open. */
+  readonly channels: number
+}
+
+/**
+ * A queue, as the broker sees it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface QueueInfo {
+  readonly name: string
+  /** Messages ready for delivery. */
+  readonly ready: number
+  /** Messages delivered and not settled. */
+  readonly unsettled: number
+  readonly consumers: number
+}
+
+/**
+ * A running broker, and what can be done to it from outside.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Broker extends Context.Tag("effect-amqp/Broker")<Broker, {
+  readonly host: string
+  /** The port it listens on, also when 0 was asked for. */
+  readonly port: number
+  /** Clients that have finished their handshake. */
+  readonly connections: Effect.Effect<ReadonlyArray<ConnectionInfo>>
+  /** The queues of a virtual host. Default: "/". */
+  readonly queues: (vhost?: string) => Effect.Effect<ReadonlyArray<QueueInfo>>
+  /** Cuts every client's pipe without a word; how many those were. */
+  readonly dropConnections: Effect.Effect<number>
+  /** While on, a new client's pipe is cut as soon as it is there. */
+  readonly refuseConnections: (refuse: boolean) => Effect.Effect<void>
+  /** Adds a user, or gives a known one another password, and opens virtual hosts to it. Default: "/". */
+  readonly addUser: (user: {
+    readonly name: string
+    readonly password: Redacted.Redacted
+    readonly vhosts?: ReadonlyArray<string> | undefined
+  }) => Effect.Effect<void>
+  /** Adds a virtual host, open to `guest`. */
+  readonly addVhost: (name: string) => Effect.Effect<void>
+}>() {}
+
+/**
+ * Where a broker listens, and who may come in besides `guest`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** Default: "127.0.0.1". */
+  readonly host?: string | undefined
+  /** 0 takes a free port. Default: 5672. */
+  readonly port?: number | undefined
+  readonly tls?: Transport.TlsOptions | undefined
+  /** Virtual hosts besides "/", open to `guest`. Default: none. */
+  readonly vhosts?: ReadonlyArray<string> | undefined
+  /** Default: none. */
+  readonly users?:
+    | ReadonlyArray<{
+      readonly name: string
+      readonly password: Redacted.Redacted
+      readonly vhosts?: ReadonlyArray<string> | undefined
+    }>
+    | undefined
+}
+
+/**
+ * Starts a broker until the scope closes; then its clients are told so (320) and dropped.
+ *
+ * Fails with `ListenError` when the port is taken or not allowed.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  options: Options = {}
+): Effect.Effect<Context.Tag.Service<Broker>, ListenError, Transport.TransportServer | Scope.Scope> =>
+  Effect.gen(function*() {
+    const server = yield* Transport.TransportServer
+    const clock = yield* Effect.clock
+    const now = () => clock.unsafeCurrentTimeMillis()
+    const model = Model.make<Content>()
+    const faces = new Set<ConnectionFace>()
+    let refusing = false
+    let tags = 0
+
+    const addVhost = (name: string): void => {
+      model.addVhost(name)
+      model.permit("guest", name)
+    }
+    const addUser = (user: NonNullable<Options["users"]>[number]): void => {
+      model.addUser(user.name, user.password)
+      for (const vhost of user.vhosts ?? ["/"]) model.permit(user.name, vhost)
+    }
+    for (const vhost of options.vhosts ?? []) addVhost(vhost)
+    for (const user of options.users ?? []) addUser(user)
+
+    const timer = yield* Timer.make(clock, {
+      nextDeadline: () => {
+        let earliest = Infinity
+        for (const face of faces) earliest = Math.min(earliest, face.nextDeadline())
+        return earliest
+      },
+      tick: (now, late) => {
+        for (const face of faces) if (face.nextDeadline() <= now) face.tick(now, late)
+      }
+    })
+
+    const accept = (pipe: Transport.Pipe): void => {
+      if (refusing) return pipe.destroy()
+      faces.add(
+        new ConnectionFace({
+          pipe,
+          model,
+          now,
+          due: (deadline) => timer.due(deadline),
+          generateTag: () => String(++tags),
+          onGone: (face) => void faces.delete(face)
+        })
+      )
+    }
+
+    const { host, port } = yield* server.listen(
+      { host: options.host ?? "127.0.0.1", port: options.port ?? 5672, tls: options.tls },
+      accept
+    )
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        refusing = true
+        for (const face of Array.from(faces)) {
+          face.goodbye(fault(320, "broker forced connection closure with reason 'shutdown'"))
+        }
+      })
+    )
+
+    return {
+      host,
+      port,
+      connections: Effect.sync(() => Array.from(faces).filter((face) => face.isOpen).map((face) => face.info)),
+      queues: (vhost = "/") =>
+        Effect.sync(() =>
+          Array.from(model.vhosts.get(vhost)?.queues.values() ?? [], (queue) => ({
+            name: queue.name,
+            ready: queue.readyCount,
+            unsettled: queue.unsettledCount,
+            consumers: queue.consumerCount
+          }))
+        ),
+      dropConnections: Effect.sync(() => {
+        const all = Array.from(faces)
+        for (const face of all) face.drop()
+        return all.length
+      }),
+      refuseConnections: (refuse) =>
+        Effect.sync(() => {
+          refusing = refuse
+        }),
+      addUser: (user) => Effect.sync(() => addUser(user)),
+      addVhost: (name) => Effect.sync(() => addVhost(name))
+    }
+  })
+
+/**
+ * A broker that listens on TCP, for clients in any language; needs `NodeTransport.layerServer`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options?: Options): Layer.Layer<Broker, ListenError, Transport.TransportServer> =>
+  Layer.scoped(Broker, make(options))
+
+/**
+ * A broker in memory together with the Transport that reaches it: `memory://` connections need nothing else, and time is
+ * whatever Clock the program has, so that tests run under TestClock.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerMemory: Layer.Layer<Broker | Transport.Transport> = Layer.provideMerge(
+  // A hub of our own has every port free.
+  Layer.orDie(layer()),
+  Transport.layerMemory
+)

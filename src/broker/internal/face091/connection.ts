@@ -1,0 +1,400 @@
+/**
+ * One client of the broker over one pipe: the server's side of the handshake (0-9-1 §2.2.4), and its channels. Bad peers are
+ * told what they did, by the specification's reply code, and dropped.
+ *
+ * @since 0.1.0
+ */
+import * as Redacted from "effect/Redacted"
+import * as FieldTable from "../../../amqp091/FieldTable.ts"
+import * as Frame from "../../../amqp091/Frame.ts"
+import type { ContentMethod, EngineHandler } from "../../../amqp091/internal/engine.ts"
+import { Engine } from "../../../amqp091/internal/engine.ts"
+import type { RawProperties } from "../../../amqp091/internal/rawProperties.ts"
+import * as RawProperties_ from "../../../amqp091/internal/rawProperties.ts"
+import * as Method from "../../../amqp091/Method.ts"
+import type { FrameError } from "../../../AmqpError.ts"
+import { Flusher } from "../../../internal/flusher.ts"
+import type { Pipe } from "../../../Transport.ts"
+import { ByteReader } from "../../../wire/ByteReader.ts"
+import type { Client, Model } from "../../Model.ts"
+import { ChannelFace } from "./channel.ts"
+import type { ChannelPeer, Content } from "./channel.ts"
+import type { Fault } from "./refusals.ts"
+import { fault } from "./refusals.ts"
+
+/** What the broker gives its faces. @internal */
+export interface FaceOptions {
+  readonly pipe: Pipe
+  readonly model: Model<Content>
+  readonly now: () => number
+  /** A deadline has come up. */
+  readonly due: (deadline: number) => void
+  readonly generateTag: () => string
+  readonly onGone: (face: ConnectionFace) => void
+}
+
+// RabbitMQ 3.10's own proposals.
+const tuning = { channelMax: 2047, frameMax: 131072, heartbeat: 60 }
+const maxMessageSize = 134_217_728
+
+// What a client that does not read may make us hold.
+const highWaterMark = 1024 * 1024
+
+// A client that was told to go, or never says who it is, is dropped after this long.
+const patience = 10_000
+
+const serverProperties: FieldTable.FieldTable = {
+  product: "effect-amqp",
+  version: "0.1.0",
+  platform: "JavaScript",
+  information: "An embedded broker, in memory",
+  capabilities: {
+    publisher_confirms: true,
+    "basic.nack": true,
+    consumer_cancel_notify: true,
+    per_consumer_qos: true,
+    authentication_failure_close: true
+  }
+}
+
+const capability = (properties: FieldTable.FieldTable, name: string): boolean => {
+  const capabilities = properties["capabilities"]
+  return FieldTable.isFieldTable(capabilities) && capabilities[name] === true
+}
+
+const decoder = new TextDecoder()
+
+type Login = { readonly user: string; readonly password: Redacted.Redacted }
+
+/** PLAIN (RFC 4616): identity, user and password, each after a zero octet. */
+const plain = (response: Uint8Array): Login | undefined => {
+  const parts = decoder.decode(response).split("\u0000")
+  const [, user, password] = parts
+  return parts.length === 3 && user !== undefined && password !== undefined
+    ? { user, password: Redacted.make(password) }
+    : undefined
+}
+
+/** AMQPLAIN: a field table without its length. */
+const amqplain = (response: Uint8Array): Login | undefined => {
+  const bytes = new Uint8Array(response.length + 4)
+  new DataView(bytes.buffer).setUint32(0, response.length)
+  bytes.set(response, 4)
+  const table = FieldTable.decode(new ByteReader().reset(bytes, 0, bytes.length))
+  const { LOGIN: user, PASSWORD: password } = table
+  return typeof user === "string" && typeof password === "string"
+    ? { user, password: Redacted.make(password) }
+    : undefined
+}
+
+const mechanisms: Record<string, (response: Uint8Array) => Login | undefined> = { PLAIN: plain, AMQPLAIN: amqplain }
+
+/** @internal */
+export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer {
+  private readonly options: FaceOptions
+  private readonly pipe: Pipe
+  private readonly engine: Engine<RawProperties>
+  private readonly flusher: Flusher
+  private readonly channels = new Map<number, ChannelFace>()
+  private client: Client<Content> | undefined
+  private user = ""
+  private vhost = ""
+  private clientProperties: FieldTable.FieldTable = {}
+  private tuned = tuning
+  /** When the client is dropped for not answering. */
+  private deadline: number
+  private gone = false
+
+  constructor(options: FaceOptions) {
+    this.options = options
+    this.pipe = options.pipe
+    this.engine = new Engine({ role: "server", handler: this, properties: RawProperties_.codec, maxMessageSize })
+    this.flusher = new Flusher(options.pipe, this.engine.output, () => this.onSpace())
+    this.engine.touch(options.now())
+    this.deadline = options.now() + patience
+    options.due(this.deadline)
+    this.pipe.start({
+      onData: (bytes, start, end) => {
+        this.engine.receive(bytes, start, end, options.now())
+        for (const channel of this.channels.values()) channel.confirm()
+        this.flush()
+      },
+      onDrain: () => this.flusher.drained(),
+      onClose: () => this.leave()
+    })
+  }
+
+  /** As its client called it (`connection_name`), or its address. */
+  get name(): string {
+    const name = this.clientProperties["connection_name"]
+    return typeof name === "string" ? name : this.pipe.remote
+  }
+
+  get info() {
+    return {
+      name: this.name,
+      remote: this.pipe.remote,
+      user: this.user,
+      vhost: this.vhost,
+      channels: this.channels.size
+    }
+  }
+
+  get isOpen(): boolean {
+    return this.engine.isOpen
+  }
+
+  get hasRoom(): boolean {
+    return this.engine.output.pending < highWaterMark
+  }
+
+  get cancelNotify(): boolean {
+    return capability(this.clientProperties, "consumer_cancel_notify")
+  }
+
+  get generateTag(): () => string {
+    return this.options.generateTag
+  }
+
+  // --- Output ---
+
+  private flush(): void {
+    if (this.engine.output.unflushed === 0) return
+    this.engine.sent(this.options.now())
+    this.flusher.request()
+  }
+
+  private onSpace(): void {
+    if (!this.hasRoom) return
+    for (const channel of this.channels.values()) channel.resume()
+  }
+
+  readonly send = (channel: number, method: Method.Method): void => {
+    const unsendable = this.engine.send(channel, method)
+    if (unsendable !== undefined) this.engine.close(Method.ReplyCode.internalError, unsendable.message.slice(0, 200))
+    this.flush()
+  }
+
+  readonly sendContent = (channel: number, method: ContentMethod, content: Content): void => {
+    const unsendable = this.engine.sendContent(channel, method, content.properties, content.body)
+    if (unsendable !== undefined) this.engine.close(Method.ReplyCode.internalError, unsendable.message.slice(0, 200))
+    this.flush()
+  }
+
+  readonly closeChannel = (channel: number, reason: Fault, method: Method.Method): void => {
+    const { classId, methodId } = Method.definition(method._tag)
+    // What was published before the fault is answered for before the channel goes, as RabbitMQ does.
+    this.channels.get(channel)?.confirm()
+    this.engine.closeChannel(channel, reason.code, reason.text, classId, methodId)
+    this.releaseChannel(channel)
+    this.flush()
+  }
+
+  readonly closeConnection = (reason: Fault, method: Method.Method): void => {
+    const { classId, methodId } = Method.definition(method._tag)
+    this.goodbye(reason, classId, methodId)
+  }
+
+  /** Tells the client to go, and waits for its answer for a while. */
+  goodbye(reason: Fault, classId = 0, methodId = 0): void {
+    for (const channel of this.channels.values()) channel.confirm()
+    this.engine.close(reason.code, reason.text, classId, methodId)
+    this.release()
+    this.deadline = this.options.now() + patience
+    this.options.due(this.deadline)
+    this.flush()
+  }
+
+  /** Cuts the pipe, without a word. */
+  drop(): void {
+    this.pipe.destroy()
+    this.leave()
+  }
+
+  private releaseChannel(channel: number): void {
+    this.channels.get(channel)?.release()
+    this.channels.delete(channel)
+  }
+
+  private release(): void {
+    this.channels.clear()
+    this.client?.release()
+    this.client = undefined
+  }
+
+  private leave(): void {
+    if (this.gone) return
+    this.gone = true
+    this.release()
+    this.flusher.close()
+    this.pipe.destroy()
+    this.options.onGone(this)
+  }
+
+  /** The last words go out; then the client's own end, or our patience's, is the end. */
+  private finish(): void {
+    this.release()
+    this.flusher.now()
+    this.pipe.end()
+    this.deadline = this.options.now() + patience
+    this.options.due(this.deadline)
+  }
+
+  // --- What the engine reports ---
+
+  readonly onProtocolHeader = (version: string): void => {
+    if (version === "0-0-9-1") return this.begin()
+    // 0-9-1 §4.2.2: an unknown version is answered with our own header, and the end.
+    this.engine.output.frames(0, (writer) => writer.raw(Frame.protocolHeader, 0, Frame.protocolHeader.length))
+    this.finish()
+  }
+
+  private begin(): void {
+    this.engine.handshake({
+      _tag: "ConnectionStart",
+      versionMajor: 0,
+      versionMinor: 9,
+      serverProperties,
+      mechanisms: Object.keys(mechanisms).join(" "),
+      locales: "en_US"
+    })
+    this.flush()
+  }
+
+  readonly onMethod = (number: number, method: Method.Method): void => {
+    if (number !== 0) return this.onChannelMethod(number, method)
+    switch (method._tag) {
+      case "ConnectionStartOk":
+        return this.login(method)
+      case "ConnectionTuneOk":
+        return this.tune(method)
+      case "ConnectionOpen":
+        return this.open(method)
+      case "ConnectionCloseOk":
+        return this.finish()
+      default:
+        return this.closeConnection(
+          fault(Method.ReplyCode.notImplemented, `${Method.name(method)} is not implemented`),
+          method
+        )
+    }
+  }
+
+  private login(method: Method.ConnectionStartOk): void {
+    this.clientProperties = method.clientProperties
+    const read = mechanisms[method.mechanism]
+    if (read === undefined) {
+      return this.closeConnection(
+        fault(Method.ReplyCode.commandInvalid, `unknown authentication mechanism '${method.mechanism}'`),
+        method
+      )
+    }
+    const login = read(method.response)
+    if (login === undefined || !this.options.model.authenticate(login.user, login.password)) {
+      // Clients that cannot be told so see the socket go (RabbitMQ, `authentication_failure_close`).
+      if (!capability(method.clientProperties, "authentication_failure_close")) return this.drop()
+      return this.closeConnection(
+        fault(
+          Method.ReplyCode.accessRefused,
+          `Login was refused using authentication mechanism ${method.mechanism}. For details see the broker logfile.`
+        ),
+        method
+      )
+    }
+    this.user = login.user
+    this.engine.handshake({ _tag: "ConnectionTune", ...tuning })
+  }
+
+  private tune(method: Method.ConnectionTuneOk): void {
+    const tooHigh = (name: string, asked: number, allowed: number) =>
+      this.closeConnection(
+        fault(
+          Method.ReplyCode.notAllowed,
+          `negotiated ${name} = ${asked} is higher than the maximum allowed value (${allowed})`
+        ),
+        method
+      )
+    if (method.frameMax > tuning.frameMax) return tooHigh("frame_max", method.frameMax, tuning.frameMax)
+    if (method.channelMax > tuning.channelMax) return tooHigh("channel_max", method.channelMax, tuning.channelMax)
+    if (method.frameMax !== 0 && method.frameMax < Frame.minFrameSize) {
+      return this.closeConnection(
+        fault(
+          Method.ReplyCode.notAllowed,
+          `negotiated frame_max = ${method.frameMax} is lower than the minimum allowed value (${Frame.minFrameSize})`
+        ),
+        method
+      )
+    }
+    this.tuned = {
+      channelMax: method.channelMax === 0 ? tuning.channelMax : method.channelMax,
+      frameMax: method.frameMax === 0 ? tuning.frameMax : method.frameMax,
+      heartbeat: method.heartbeat
+    }
+    this.engine.tune(this.tuned)
+  }
+
+  private open(method: Method.ConnectionOpen): void {
+    const vhost = this.options.model.vhosts.get(method.virtualHost)
+    if (vhost === undefined) {
+      return this.closeConnection(fault(Method.ReplyCode.notAllowed, `vhost ${method.virtualHost} not found`), method)
+    }
+    if (!this.options.model.canAccess(this.user, vhost.name)) {
+      return this.closeConnection(
+        fault(Method.ReplyCode.notAllowed, `access to vhost '${vhost.name}' refused for user '${this.user}'`),
+        method
+      )
+    }
+    this.vhost = vhost.name
+    this.client = vhost.client()
+    this.engine.handshake({ _tag: "ConnectionOpenOk" })
+    this.deadline = Infinity
+    this.engine.touch(this.options.now())
+    this.options.due(this.engine.nextDeadline())
+  }
+
+  private onChannelMethod(number: number, method: Method.Method): void {
+    if (method._tag === "ChannelCloseOk") return
+    if (method._tag === "ChannelOpen" && this.client !== undefined) {
+      this.channels.set(number, new ChannelFace(number, this.vhost, this, this.client.child()))
+    }
+    this.channels.get(number)?.receive(method)
+  }
+
+  readonly onContent = (
+    number: number,
+    method: ContentMethod,
+    properties: RawProperties,
+    body: Uint8Array
+  ): void => {
+    if (method._tag === "BasicPublish") this.channels.get(number)?.publish(method, properties, body)
+  }
+
+  readonly onChannelClosed = (number: number): void => this.releaseChannel(number)
+
+  readonly onClosed = (): void => this.finish()
+
+  readonly onTooLarge = (number: number, method: ContentMethod, size: number): void =>
+    this.closeChannel(
+      number,
+      fault(
+        Method.ReplyCode.preconditionFailed,
+        `message size ${size} is larger than configured max size ${maxMessageSize}`
+      ),
+      method
+    )
+
+  readonly onFault = (_: FrameError): void => this.finish()
+
+  // --- Time ---
+
+  nextDeadline(): number {
+    return Math.min(this.deadline, this.engine.nextDeadline())
+  }
+
+  tick(now: number, late: number): void {
+    if (now >= this.deadline) return this.drop()
+    if (late > 1000) this.engine.forgive(now)
+    if (!this.engine.tick(now)) return this.drop()
+    this.flush()
+  }
+}
