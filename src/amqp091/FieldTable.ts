@@ -125,12 +125,14 @@ export interface DecodeOptions {
 }
 
 class TypedValue {
-  readonly [TypeId]: TypeId = TypeId
   readonly type: string
   readonly value: unknown
   constructor(type: string, value: unknown) {
     this.type = type
     this.value = value
+  }
+  get [TypeId](): TypeId {
+    return TypeId
   }
 }
 
@@ -203,7 +205,7 @@ export const uint32 = typed<"uint32", number>("uint32")
 export const int64 = typed<"int64", number | bigint>("int64")
 
 /**
- * An unsigned integer of 64 bits (`L`). The specification has it; RabbitMQ closes the connection on it.
+ * An unsigned integer of 64 bits (`L`). RabbitMQ reads it and sends it on; many clients cannot read it.
  *
  * @since 0.1.0
  * @category constructors

@@ -8,6 +8,7 @@
 import { FrameError } from "../AmqpError.ts"
 import type { FrameReason } from "../AmqpError.ts"
 import * as Allocation from "./Allocation.ts"
+import { nestedName } from "./ByteReader.ts"
 
 const encoder = new TextEncoder()
 const scratch = new DataView(new ArrayBuffer(8))
@@ -69,7 +70,7 @@ export class ByteWriter {
   fail(reason: FrameReason, text?: string): never {
     throw new FrameError({
       reason,
-      field: this.depth === 0 ? this.field : [this.field, ...this.path.slice(0, this.depth)].join("."),
+      field: nestedName(this.field, this.path, this.depth),
       offset: this.length - this.start,
       text
     })
