@@ -14,7 +14,7 @@ import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
-import { ConnectError, type ConnectReason, ListenError } from "../AmqpError.ts"
+import { ConnectError, ListenError } from "../AmqpError.ts"
 import {
   type ListenTarget,
   type Pipe,
@@ -25,7 +25,15 @@ import {
   TransportServer
 } from "../Transport.ts"
 import { SocketPipe } from "./internal/socketPipe.ts"
-import { connectFault, endpointOf, listenFault, type SystemError, tlsText, toError } from "./internal/systemError.ts"
+import {
+  type ConnectFault,
+  connectFault,
+  endpointOf,
+  listenFault,
+  type SystemError,
+  tlsFault,
+  toError
+} from "./internal/systemError.ts"
 import { readTlsMaterial, unusable, UnusableTls } from "./internal/tlsMaterial.ts"
 
 const defaultConnectTimeout = Duration.seconds(10)
@@ -93,11 +101,6 @@ const attempt = (
   const endpoint = endpointOf(target.host, target.port)
   const connected = Deferred.unsafeMake<void, ConnectError>(FiberId.none)
   const ready = Deferred.unsafeMake<void, ConnectError>(FiberId.none)
-  const fail = (reason: ConnectReason, text: string): void => {
-    const fault = Effect.fail(ConnectError.at(endpoint, reason, text))
-    Deferred.unsafeDone(connected, fault)
-    Deferred.unsafeDone(ready, fault)
-  }
   const options: Net.TcpNetConnectOpts = {
     host: target.host,
     port: target.port,
@@ -105,32 +108,42 @@ const attempt = (
     autoSelectFamily: true,
     autoSelectFamilyAttemptTimeout: addressTimeout
   }
-  let isConnected = false
+  let phase: "tcp" | "tls" | "over" = "tcp"
+  const succeed = (): void => {
+    phase = "over"
+    Deferred.unsafeDone(ready, Effect.void)
+  }
+  const fail = (fault: ConnectFault): void => {
+    phase = "over"
+    const failure = Effect.fail(ConnectError.at(endpoint, fault.reason, fault.text))
+    Deferred.unsafeDone(connected, failure)
+    Deferred.unsafeDone(ready, failure)
+  }
   const socket = secure === undefined ? Net.connect(options) : Tls.connect({ ...options, ...secure })
   const pipe = new SocketPipe(socket, endpoint)
   socket.once("connect", () => {
-    isConnected = true
     socket.setNoDelay(target.tcp?.noDelay ?? true)
     const keepAlive = target.tcp?.keepAlive ?? false
     if (keepAlive !== false) socket.setKeepAlive(true, Duration.toMillis(keepAlive))
     Deferred.unsafeDone(connected, Effect.void)
-    if (secure === undefined) Deferred.unsafeDone(ready, Effect.void)
+    if (secure === undefined) succeed()
+    else phase = "tls"
   })
   socket.once("error", (error: SystemError) => {
-    if (isConnected) return fail("Tls", tlsText(error))
-    const fault = connectFault(error)
-    fail(fault.reason, fault.text)
+    if (phase !== "over") fail(phase === "tcp" ? connectFault(error) : tlsFault(error))
   })
-  socket.once("close", () => fail(isConnected ? "Tls" : "Refused", "the connection was closed"))
+  socket.once("close", () => {
+    if (phase !== "over") fail({ reason: phase === "tcp" ? "Refused" : "Tls", text: "the connection was closed" })
+  })
   if (secure !== undefined && socket instanceof Tls.TLSSocket) {
     socket.once("secureConnect", () => {
       // With `verify` off Node asks nobody about the name; `checkHostname` may still insist on it.
       const mismatch = secure.rejectUnauthorized ?
         undefined :
         secure.checkServerIdentity(target.host, socket.getPeerCertificate())
-      if (mismatch !== undefined) return fail("Tls", tlsText(mismatch))
+      if (mismatch !== undefined) return fail(tlsFault(mismatch))
       pipe.tls = describeTls(socket, true)
-      Deferred.unsafeDone(ready, Effect.void)
+      succeed()
     })
   }
   return { pipe, connected, ready }

@@ -297,7 +297,7 @@ layer(livePki, { excludeTestServices: true })("NodeTransport's TLS", (it) => {
         Fs.mkdirSync(empty)
         const cases: ReadonlyArray<readonly [Transport.TlsOptions, string]> = [
           [{ ca: [{ file: "/nowhere/ca.pem" }] }, "the authority cannot be read: ENOENT"],
-          [{ ca: [{ file: pki.server.key }] }, `the authority ${pki.server.key} cannot be used`],
+          [{ ca: [{ file: pki.server.key }] }, `the authority ${pki.server.key} cannot be used: it is not in PEM`],
           [{ caPath: "/nowhere" }, "the folder of certificate authorities cannot be read: ENOENT"],
           [{ caPath: empty }, `${empty} has no .pem, .crt or .cer file`],
           [{ cert: { file: pki.client.cert } }, "a certificate is given without its key"],
@@ -306,20 +306,20 @@ layer(livePki, { excludeTestServices: true })("NodeTransport's TLS", (it) => {
           [{ cert: garbage, key: { file: pki.client.key } }, "the certificate cannot be used"],
           [
             { cert: { file: pki.client.cert }, key: { file: pki.server.key } },
-            "certificate, key and ciphers cannot be used"
+            "certificate, key and ciphers cannot be used: key values mismatch"
           ],
-          [{ ciphers: "NONE-SUCH" }, "certificate, key and ciphers cannot be used"],
+          [{ ciphers: "NONE-SUCH" }, "certificate, key and ciphers cannot be used: no cipher match"],
           [
             {
               cert: { file: pki.client.cert },
               key: { file: pki.encryptedClientKey },
               passphrase: Redacted.make(secret)
             },
-            `the key ${pki.encryptedClientKey} cannot be used`
+            `the key ${pki.encryptedClientKey} cannot be used: it is encrypted, and the passphrase is wrong`
           ],
           [
             { cert: { file: pki.client.cert }, key: { file: pki.encryptedClientKey } },
-            `the key ${pki.encryptedClientKey} cannot be used`
+            `the key ${pki.encryptedClientKey} cannot be used: it is encrypted, and there is no passphrase`
           ]
         ]
         for (const [tls, text] of cases) {

@@ -10,8 +10,6 @@ import type { Pipe, PipeHandler, PipeTls } from "../../Transport.ts"
  */
 const highWaterMark = 128 * 1024
 
-// --- The pipe ---
-
 /** @internal */
 export class SocketPipe implements Pipe {
   readonly remote: string

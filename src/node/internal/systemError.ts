@@ -3,14 +3,19 @@
  */
 import type { ConnectReason, ListenError } from "../../AmqpError.ts"
 
-// --- Faults ---
-
 /** @internal */
 export interface SystemError extends Error {
   readonly code?: string | undefined
   readonly syscall?: string | undefined
   readonly address?: string | undefined
   readonly port?: number | undefined
+  readonly reason?: string | undefined
+}
+
+/** @internal */
+export interface ConnectFault {
+  readonly reason: ConnectReason
+  readonly text: string
 }
 
 /** @internal */
@@ -21,7 +26,7 @@ export const endpointOf = (host: string, port: number): string =>
 export const toError = (cause: unknown): SystemError => cause instanceof Error ? cause : new Error(String(cause))
 
 /** @internal */
-export const connectFault = (error: SystemError): { readonly reason: ConnectReason; readonly text: string } => {
+export const connectFault = (error: SystemError): ConnectFault => {
   if (error instanceof AggregateError) {
     const faults = error.errors.map((each) => connectFault(toError(each)))
     return {
@@ -47,6 +52,25 @@ export const connectFault = (error: SystemError): { readonly reason: ConnectReas
   }
 }
 
+/**
+ * OpenSSL's messages bury the reason between addresses and paths of its source, and some reasons say little.
+ *
+ * @internal
+ */
+export const wordsOf = (error: SystemError): string => {
+  switch (error.code) {
+    case "ERR_OSSL_CRYPTO_INTERRUPTED_OR_CANCELLED":
+      return "it is encrypted, and there is no passphrase"
+    case "ERR_OSSL_BAD_DECRYPT":
+      return "it is encrypted, and the passphrase is wrong"
+    case "ERR_OSSL_PEM_NO_START_LINE":
+    case "ERR_OSSL_UNSUPPORTED":
+      return "it is not in PEM"
+    default:
+      return error.reason ?? error.message
+  }
+}
+
 const dnsText = (error: SystemError): string => {
   switch (error.code) {
     case "ENOTFOUND":
@@ -58,8 +82,7 @@ const dnsText = (error: SystemError): string => {
   }
 }
 
-/** @internal */
-export const tlsText = (error: SystemError): string => {
+const tlsText = (error: SystemError): string => {
   switch (error.code) {
     case "DEPTH_ZERO_SELF_SIGNED_CERT":
     case "SELF_SIGNED_CERT_IN_CHAIN":
@@ -72,16 +95,19 @@ export const tlsText = (error: SystemError): string => {
     case "CERT_NOT_YET_VALID":
       return "the certificate is not valid yet"
     case "ERR_TLS_CERT_ALTNAME_INVALID":
-      return `the certificate is for another name (${error.message})`
+      return `the certificate is for another name (${wordsOf(error)})`
     case "ERR_SSL_WRONG_VERSION_NUMBER":
     case "ERR_SSL_PACKET_LENGTH_TOO_LONG":
       return "the peer does not speak TLS"
     case "ECONNRESET":
       return "the peer closed the connection during the TLS handshake"
     default:
-      return `the TLS handshake failed: ${error.message}`
+      return `the TLS handshake failed: ${wordsOf(error)}`
   }
 }
+
+/** @internal */
+export const tlsFault = (error: SystemError): ConnectFault => ({ reason: "Tls", text: tlsText(error) })
 
 /** @internal */
 export const listenFault = (error: SystemError): Pick<ListenError, "reason" | "text"> => {

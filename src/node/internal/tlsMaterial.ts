@@ -9,7 +9,7 @@ import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import type * as Tls from "node:tls"
 import type { Pem, TlsOptions } from "../../Transport.ts"
-import { toError } from "./systemError.ts"
+import { toError, wordsOf } from "./systemError.ts"
 
 /**
  * TLS options that cannot be used as they are given; `text` holds no key and no passphrase.
@@ -20,7 +20,7 @@ export class UnusableTls extends Data.TaggedError("UnusableTls")<{ readonly text
 
 /** @internal */
 export const unusable = (what: string) => (cause: unknown): UnusableTls =>
-  new UnusableTls({ text: `${what}: ${toError(cause).message}` })
+  new UnusableTls({ text: `${what}: ${wordsOf(toError(cause))}` })
 
 /** Reads and has `check` throw at what it cannot use: Node alone would name neither the file nor the fault. */
 const readPem = (what: string, pem: Pem, check: (bytes: Buffer) => string): Effect.Effect<string, UnusableTls> => {
