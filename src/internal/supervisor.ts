@@ -54,7 +54,7 @@ const makeDriver = <In>(schedule: Schedule.Schedule<unknown, In>) => {
         state = following
         return ScheduleDecision.isDone(decision)
           ? undefined
-          : Duration.millis(Math.max(0, ScheduleIntervals.start(decision.intervals) - now))
+          : Duration.millis(Math.max(0, Math.round(ScheduleIntervals.start(decision.intervals) - now)))
       })
   }
 }
