@@ -186,6 +186,8 @@ export interface Entry<out C> {
 }
 
 /**
+ * An exchange as it stands; `bindingCount` is how many bindings lead away from it.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -200,6 +202,8 @@ export interface Exchange {
 }
 
 /**
+ * A queue as it stands, to be read at any time. Of one that was deleted nothing is ready, and nobody consumes.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -233,6 +237,8 @@ export interface Consumer {
 }
 
 /**
+ * What an exchange is declared with.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -248,6 +254,8 @@ export interface ExchangeOptions {
 }
 
 /**
+ * What a queue is declared with.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -265,6 +273,8 @@ export interface QueueOptions {
 }
 
 /**
+ * When a queue is not to be deleted.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -342,6 +352,11 @@ export interface Client<in out C> {
   /** All of them back in their places before any is handed out again. */
   requeue(entries: Iterable<Entry<C>>): void
   /**
+   * Makes several changes before the next entry is handed out: consumers resumed together take turns from the first
+   * entry on.
+   */
+  together(changes: () => void): void
+  /**
    * The end of this client and its children, not to be used any more: their consumers are cancelled, their unsettled
    * entries requeued, and, unless it is a child, their exclusive queues deleted.
    */
@@ -381,6 +396,8 @@ export interface Model<in out C> {
 }
 
 /**
+ * What a broker is made with.
+ *
  * @since 0.1.0
  * @category models
  */

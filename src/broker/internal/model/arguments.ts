@@ -29,6 +29,9 @@ const isInteger = (value: unknown): value is number | bigint => typeof value ===
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null
 
+/** A record without a prototype is one like any other. */
+const kindOf = (value: object): unknown => Object.getPrototypeOf(value) ?? Object.prototype
+
 /**
  * Structural: integers by value whatever their width, bytes and lists element by element, records by their own keys.
  *
@@ -39,7 +42,7 @@ export const sameValue = (left: unknown, right: unknown): boolean => {
   // oxlint-disable-next-line eqeqeq -- the one comparison that knows 1 and 1n as equal
   if (isInteger(left) && isInteger(right)) return left == right
   if (!isRecord(left) || !isRecord(right)) return false
-  if (Object.getPrototypeOf(left) !== Object.getPrototypeOf(right)) return false
+  if (kindOf(left) !== kindOf(right)) return false
   const keys = Object.keys(left)
   return keys.length === Object.keys(right).length &&
     keys.every((key) => Object.hasOwn(right, key) && sameValue(left[key], right[key]))

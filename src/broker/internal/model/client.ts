@@ -170,9 +170,13 @@ export class Client<C> implements Model.Client<C>, Holder<C> {
   }
 
   requeue(entries: Iterable<Model.Entry<C>>): void {
-    this.#vhost.dispatcher.together(() => {
+    this.together(() => {
       for (const entry of entries) entry.requeue()
     })
+  }
+
+  together(changes: () => void): void {
+    this.#vhost.dispatcher.together(changes)
   }
 
   #family(): ReadonlyArray<Client<C>> {
