@@ -17,7 +17,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import type { RecoverableError } from "../AmqpError.ts"
 import { ConnectError } from "../AmqpError.ts"
 import * as ErrorPolicy from "../ErrorPolicy.ts"
@@ -166,12 +166,13 @@ const defaultConnect = (options: ConnectionOptions.ConnectionOptions): Schedule.
 
 type Endpoints = readonly [ConnectionOptions.ConnectionOptions, ...Array<ConnectionOptions.ConnectionOptions>]
 
+const endpointOf = (options: ConnectionOptions.ConnectionOptions): string => `${options.host}:${options.port}`
+
 const fromEndpoints = Effect.fnUntraced(function*(endpoints: Endpoints, supervision: Supervision) {
   const transport = yield* Transport
   const clock = yield* Effect.clock
   const now = () => clock.unsafeCurrentTimeMillis()
   const first = endpoints[0]
-  const endpointOf = (options: ConnectionOptions.ConnectionOptions) => `${options.host}:${options.port}`
   const state = yield* Cell.make<State>({ _tag: "Connecting", endpoint: endpointOf(first) })
   const runFork = yield* FiberSet.makeRuntime<never>()
   const timer: { current: Timer.Timer | undefined } = { current: undefined }

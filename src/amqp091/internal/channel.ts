@@ -21,7 +21,7 @@ import type { Consumer } from "./consumer.ts"
 import type { Settlement, Settler } from "./delivery.ts"
 import { DeliveryRecord } from "./delivery.ts"
 import type { ContentMethod } from "./engine.ts"
-import type { Outgoing, PublishingHost, PublishingOptions } from "./publishing.ts"
+import type { Outgoing, PublishingOptions } from "./publishing.ts"
 import { Publishing } from "./publishing.ts"
 
 const reasons: Record<number, ChannelReason> = {
@@ -81,24 +81,10 @@ export class ChannelCore implements ChannelOnSocket, Settler {
     this.settings = settings
     this.prefetch = settings.prefetch
     this.calls = new Calls((method) => this.send(method))
-    const channel = this
-    const publishingHost: PublishingHost = {
-      get isOpen() {
-        return channel.status === "open" && channel.flowing
-      },
-      get isBlocked() {
-        return host.isBlocked
-      },
-      get hasRoom() {
-        return host.hasRoom
-      },
-      now: host.now,
-      due: host.due,
-      publishTimeout: host.publishTimeout,
-      publishTimeoutMillis: host.publishTimeoutMillis,
+    this.publishing = new Publishing(host, {
+      isOpen: () => this.status === "open" && this.flowing,
       transmit: (outgoing, urgent) => this.transmit(outgoing, urgent)
-    }
-    this.publishing = new Publishing(publishingHost, settings)
+    }, settings)
   }
 
   /** Calls and publishes whose answer may still come: while there are any, reading must go on. */

@@ -6,8 +6,8 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { CallError, FrameError, RecoverableError } from "../../AmqpError.ts"
-import { ConnectionClosed, ConnectionLost, NotReady } from "../../AmqpError.ts"
+import type { CallError, ConnectionLost, FrameError, RecoverableError } from "../../AmqpError.ts"
+import { ConnectionClosed, NotReady } from "../../AmqpError.ts"
 import type { Cell } from "../../internal/cell.ts"
 import type { Timed } from "../../internal/timer.ts"
 import * as Metrics from "../../Metrics.ts"

@@ -265,7 +265,7 @@ export class Engine<P> {
     if (!acceptable[this.role].has(tag)) {
       throw this.fault("Command", Method.name(method), `${Method.name(method)} is not for a ${this.role}`)
     }
-    if (channel === 0 !== tag.startsWith("Connection")) {
+    if ((channel === 0) !== tag.startsWith("Connection")) {
       throw this.fault("Command", Method.name(method), `${Method.name(method)} came on channel ${channel}`)
     }
     if (channel === 0) return this.handler.onMethod(0, method)

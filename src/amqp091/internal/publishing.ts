@@ -5,8 +5,8 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import type { ConfirmError, FrameError } from "../../AmqpError.ts"
-import { ChannelError, OperationTimeout, OutcomeUnknown, PublishNacked, PublishReturned } from "../../AmqpError.ts"
+import type { ChannelError, ConfirmError, FrameError } from "../../AmqpError.ts"
+import { OperationTimeout, OutcomeUnknown, PublishNacked, PublishReturned } from "../../AmqpError.ts"
 import type { Waiter } from "../../internal/sendWindow.ts"
 import { SendWindow } from "../../internal/sendWindow.ts"
 import type { Message } from "../Message.ts"
@@ -52,12 +52,11 @@ const nacked = ({ method }: Outgoing): ConfirmError =>
 const unknown = (reason: OutcomeUnknown["reason"], cause?: unknown) => ({ method }: Outgoing): ConfirmError =>
   new OutcomeUnknown({ reason, exchange: method.exchange, routingKey: method.routingKey, cause })
 
-/** What the channel lets `Publishing` do. @internal */
-export interface PublishingHost
-  extends Pick<ChannelHost, "isBlocked" | "hasRoom" | "now" | "due" | "publishTimeout" | "publishTimeoutMillis">
-{
+/** What a channel does for its publishes. @internal */
+export interface Carrier {
   /** Whether the channel is open for publishes. */
-  readonly isOpen: boolean
+  readonly isOpen: () => boolean
+  /** Puts a message into the output; `urgent`: nothing else is in flight, and someone waits. */
   readonly transmit: (outgoing: Outgoing, urgent: boolean) => FrameError | undefined
 }
 
@@ -71,14 +70,16 @@ export interface PublishingOptions {
 
 /** @internal */
 export class Publishing {
-  private readonly host: PublishingHost
+  private readonly host: ChannelHost
+  private readonly carrier: Carrier
   private readonly window: SendWindow<Outgoing, ConfirmError> | undefined
   private readonly resend: boolean
   private waiting: Array<Waiting> = []
   private idle: Array<() => void> = []
 
-  constructor(host: PublishingHost, options: PublishingOptions) {
+  constructor(host: ChannelHost, carrier: Carrier, options: PublishingOptions) {
     this.host = host
+    this.carrier = carrier
     this.window = options.window === undefined ? undefined : new SendWindow(options.window)
     this.resend = options.resend
   }
@@ -97,7 +98,7 @@ export class Publishing {
   }
 
   private get mayTransmit(): boolean {
-    return this.host.isOpen && !this.host.isBlocked && this.host.hasRoom && (this.window?.hasRoom ?? true)
+    return this.carrier.isOpen() && !this.host.isBlocked && this.host.hasRoom && (this.window?.hasRoom ?? true)
   }
 
   /** Publishes now when there is room (`hasRoom`), else when there will be. */
@@ -128,7 +129,7 @@ export class Publishing {
 
   private transmit(outgoing: Outgoing, waiter: PublishWaiter): void {
     const { window } = this
-    const fault = this.host.transmit(outgoing, window !== undefined && window.unanswered === 0)
+    const fault = this.carrier.transmit(outgoing, window !== undefined && window.unanswered === 0)
     if (fault !== undefined) return waiter.failed(refusedLocally("basic.publish", fault))
     if (window === undefined) return waiter.done()
     const now = this.host.now()

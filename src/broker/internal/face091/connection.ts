@@ -12,7 +12,6 @@ import { Engine } from "../../../amqp091/internal/engine.ts"
 import type { RawProperties } from "../../../amqp091/internal/rawProperties.ts"
 import * as RawProperties_ from "../../../amqp091/internal/rawProperties.ts"
 import * as Method from "../../../amqp091/Method.ts"
-import type { FrameError } from "../../../AmqpError.ts"
 import { Flusher } from "../../../internal/flusher.ts"
 import type { Pipe } from "../../../Transport.ts"
 import { ByteReader } from "../../../wire/ByteReader.ts"
@@ -383,7 +382,7 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
       method
     )
 
-  readonly onFault = (_: FrameError): void => this.finish()
+  readonly onFault = (): void => this.finish()
 
   // --- Time ---
 

@@ -1,0 +1,152 @@
+/**
+ * Publishing as the two modes of a channel offer it: without confirms, and with.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type { CallError, ConfirmError } from "../../AmqpError.ts"
+import { PublishManyError } from "../../AmqpError.ts"
+import type { Channel, ConfirmChannel } from "../Channel.ts"
+import type { Message } from "../Message.ts"
+import type { ChannelCore } from "./channel.ts"
+import { base } from "./channelOperations.ts"
+import type { PublishWaiter } from "./publishing.ts"
+import { toOutgoing } from "./publishing.ts"
+
+// A publish whose waiter is told by a `resume`, and nothing else: the path of every message.
+const single = (resume: (effect: Effect.Effect<void, ConfirmError>) => void): PublishWaiter => ({
+  done: () => resume(Effect.void),
+  failed: (error) => resume(Effect.fail(error))
+})
+
+const publishOne = (core: ChannelCore, message: Message): Effect.Effect<void, ConfirmError> =>
+  Effect.suspend(() => {
+    const refusal = core.refusal("basic.publish", true)
+    if (refusal !== undefined) return Effect.fail(refusal)
+    const { publishing } = core
+    const outgoing = toOutgoing(message)
+    // With room it goes at once, and there is nothing left to cancel: a canceller would cost four times the rest.
+    if (publishing.hasRoom) return Effect.async((resume) => publishing.submit(outgoing, single(resume)))
+    return Effect.async((resume) => {
+      const waiter = single(resume)
+      publishing.submit(outgoing, waiter)
+      return Effect.sync(() => publishing.withdraw(waiter))
+    })
+  })
+
+const isCallError = (error: ConfirmError): error is CallError =>
+  error._tag !== "PublishNacked" && error._tag !== "PublishReturned" && error._tag !== "OutcomeUnknown"
+
+/** @internal */
+export const plain = (core: ChannelCore): Channel => {
+  // Without confirms only a call's faults can come back.
+  const publish = (message: Message): Effect.Effect<void, CallError> =>
+    Effect.catchAll(
+      publishOne(core, message),
+      (error) => isCallError(error) ? Effect.fail(error) : Effect.die(error)
+    )
+  return {
+    ...base(core),
+    mode: "plain",
+    publish,
+    publishAll: (messages) => Effect.forEach(messages, publish, { discard: true })
+  }
+}
+
+type Failures = Array<{ readonly index: number; readonly error: ConfirmError }>
+
+/** @internal */
+export const confirm = (core: ChannelCore): ConfirmChannel => {
+  const { publishing } = core
+  let offered = 0
+  let failures: Failures = []
+
+  /** Sends a message, and ends when it has its place in the window; `waiter` hears the rest. */
+  const place = (message: Message, waiter: PublishWaiter): Effect.Effect<void, CallError> =>
+    Effect.suspend(() => {
+      const refusal = core.refusal("basic.publish", true)
+      if (refusal !== undefined) return Effect.fail(refusal)
+      const outgoing = toOutgoing(message)
+      if (publishing.hasRoom) {
+        publishing.submit(outgoing, waiter)
+        return Effect.void
+      }
+      return Effect.async<void, CallError>((resume) => {
+        const placed: PublishWaiter = {
+          placed: () => resume(Effect.void),
+          done: waiter.done,
+          failed: (error) => {
+            // A message that never got a place fails its offer, not the drain.
+            if (isCallError(error)) resume(Effect.fail(error))
+            waiter.failed(error)
+          }
+        }
+        publishing.submit(outgoing, placed)
+        return Effect.sync(() => publishing.withdraw(placed))
+      })
+    })
+
+  const offer = (message: Message): Effect.Effect<void, CallError> =>
+    Effect.suspend(() => {
+      const index = offered++
+      return place(message, {
+        done: () => {},
+        failed: (error) => void failures.push({ index, error })
+      })
+    })
+
+  const publishAll = (messages: Iterable<Message>): Effect.Effect<void, PublishManyError> =>
+    Effect.suspend(() => {
+      const failures: Failures = []
+      let count = 0
+      let open = 0
+      let finish: (() => void) | undefined
+      const answered = () => {
+        open--
+        if (open === 0) finish?.()
+      }
+      return Effect.forEach(messages, (message) =>
+        Effect.suspend(() => {
+          const index = count++
+          open++
+          const waiter: PublishWaiter = {
+            done: answered,
+            failed: (error) => {
+              failures.push({ index, error })
+              answered()
+            }
+          }
+          return Effect.catchAll(place(message, waiter), (error) =>
+            Effect.sync(() => {
+              // Refused before it reached the window, which so will not report it.
+              if (!failures.some((failure) => failure.index === index)) waiter.failed(error)
+            }))
+        }), { discard: true }).pipe(
+          Effect.andThen(Effect.async<void>((resume) => {
+            if (open === 0) resume(Effect.void)
+            else finish = () => resume(Effect.void)
+          })),
+          Effect.andThen(
+            Effect.suspend(() => failures.length === 0 ? Effect.void : Effect.fail(new PublishManyError({ failures })))
+          )
+        )
+    })
+
+  return {
+    ...base(core),
+    mode: "confirm",
+    publish: (message) => publishOne(core, message),
+    publishAll,
+    offer,
+    drain: Effect.zipRight(
+      publishing.whenIdle,
+      Effect.suspend(() => {
+        const all = failures
+        failures = []
+        offered = 0
+        return all.length === 0 ? Effect.void : Effect.fail(new PublishManyError({ failures: all }))
+      })
+    ),
+    unconfirmed: Effect.sync(() => publishing.unconfirmed)
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * What every channel can do, as calls of its core: the public interface in `Channel.ts`, method by method.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { ChannelError } from "../../AmqpError.ts"
+import type { ChannelBase, ConsumeOptions, QueueRef } from "../Channel.ts"
+import type * as Method from "../Method.ts"
+import type { ChannelCore } from "./channel.ts"
+import { Consumer } from "./consumer.ts"
+import { DeliveryRecord } from "./delivery.ts"
+
+const queueName = (queue: string | QueueRef): string => typeof queue === "string" ? queue : queue.queue
+
+/** A request the broker would close the connection for. @internal */
+export const refused = (method: string, text: string): ChannelError =>
+  new ChannelError({ reason: "Refused", code: 0, text, method })
+
+let consumerCount = 0
+
+/** @internal */
+export const base = (core: ChannelCore): ChannelBase => {
+  const call = (method: Method.Method) => Effect.asVoid(core.call(method, true))
+  return {
+    queueDeclare: (options = {}) => {
+      const queue = options.queue ?? ""
+      const exclusive = options.exclusive ?? queue === ""
+      return Effect.flatMap(
+        core.call({
+          _tag: "QueueDeclare",
+          queue,
+          passive: options.passive === true,
+          durable: options.durable ?? (queue !== "" && !exclusive),
+          exclusive,
+          autoDelete: options.autoDelete === true,
+          noWait: false,
+          arguments: options.arguments ?? {}
+        }, true),
+        ({ method }) =>
+          method._tag === "QueueDeclareOk"
+            ? Effect.succeed({
+              queue: method.queue,
+              messageCount: method.messageCount,
+              consumerCount: method.consumerCount
+            })
+            : Effect.die(method)
+      )
+    },
+    queueBind: (options) =>
+      call({
+        _tag: "QueueBind",
+        queue: queueName(options.queue),
+        exchange: options.exchange,
+        routingKey: options.routingKey ?? "",
+        noWait: false,
+        arguments: options.arguments ?? {}
+      }),
+    queueUnbind: (options) =>
+      call({
+        _tag: "QueueUnbind",
+        queue: queueName(options.queue),
+        exchange: options.exchange,
+        routingKey: options.routingKey ?? "",
+        arguments: options.arguments ?? {}
+      }),
+    queuePurge: (queue) =>
+      Effect.map(
+        core.call({ _tag: "QueuePurge", queue: queueName(queue), noWait: false }, false),
+        ({ method }) => method._tag === "QueuePurgeOk" ? method.messageCount : 0
+      ),
+    queueDelete: (options) =>
+      Effect.map(
+        core.call({
+          _tag: "QueueDelete",
+          queue: queueName(options.queue),
+          ifUnused: options.ifUnused === true,
+          ifEmpty: options.ifEmpty === true,
+          noWait: false
+        }, false),
+        ({ method }) => method._tag === "QueueDeleteOk" ? method.messageCount : 0
+      ),
+    exchangeDeclare: (options) =>
+      call({
+        _tag: "ExchangeDeclare",
+        exchange: options.exchange,
+        type: options.type ?? "direct",
+        passive: options.passive === true,
+        durable: options.durable ?? true,
+        autoDelete: options.autoDelete === true,
+        internal: options.internal === true,
+        noWait: false,
+        arguments: options.arguments ?? {}
+      }),
+    exchangeDelete: (options) =>
+      Effect.asVoid(core.call({
+        _tag: "ExchangeDelete",
+        exchange: options.exchange,
+        ifUnused: options.ifUnused === true,
+        noWait: false
+      }, false)),
+    exchangeBind: (options) =>
+      call({
+        _tag: "ExchangeBind",
+        destination: options.destination,
+        source: options.source,
+        routingKey: options.routingKey ?? "",
+        noWait: false,
+        arguments: options.arguments ?? {}
+      }),
+    exchangeUnbind: (options) =>
+      call({
+        _tag: "ExchangeUnbind",
+        destination: options.destination,
+        source: options.source,
+        routingKey: options.routingKey ?? "",
+        noWait: false,
+        arguments: options.arguments ?? {}
+      }),
+    qos: ({ prefetch }) =>
+      prefetch >= 0 && prefetch <= 0xffff && Number.isInteger(prefetch)
+        ? Effect.sync(() => {
+          core.prefetch = prefetch
+        })
+        : Effect.fail(refused("basic.qos", `prefetch ${prefetch} is not a whole number from 0 to 65535`)),
+    consume: (options) => consume(core, options),
+    get: ({ noAck = false, queue }) =>
+      Effect.flatMap(
+        core.call({ _tag: "BasicGet", queue: queueName(queue), noAck }, false),
+        ({ body, method, properties }) =>
+          method._tag === "BasicGetOk" && properties !== undefined && body !== undefined
+            ? Effect.succeedSome({
+              delivery: core.taken(method, noAck, properties, body),
+              messageCount: method.messageCount
+            })
+            : Effect.succeedNone
+      ),
+    ackAll: (deliveries) =>
+      Effect.suspend(() => {
+        const records: Array<DeliveryRecord> = []
+        for (const delivery of deliveries) if (delivery instanceof DeliveryRecord) records.push(delivery)
+        return Effect.forEach(core.settleAll(records), core.onUnsettled, { discard: true })
+      })
+  }
+}
+
+const consume = (core: ChannelCore, options: ConsumeOptions): ReturnType<ChannelBase["consume"]> =>
+  Stream.unwrapScoped(Effect.gen(function*() {
+    const prefetch = options.prefetch ?? core.prefetch
+    if (!Number.isInteger(prefetch) || prefetch < 0 || prefetch > 0xffff) {
+      return yield* refused("basic.consume", `prefetch ${prefetch} is not a whole number from 0 to 65535`)
+    }
+    const consumer = new Consumer({
+      queue: () => queueName(options.queue),
+      consumerTag: options.consumerTag ?? `effect-amqp-${++consumerCount}`,
+      prefetch,
+      noAck: options.noAck === true,
+      noLocal: options.noLocal === true,
+      exclusive: options.exclusive === true,
+      arguments: options.arguments ?? {}
+    }, core.onTaken)
+    // First the finalizer: interrupted between the two, there would be a consumer that nobody cancels.
+    yield* Effect.addFinalizer(() => core.unsubscribe(consumer))
+    yield* core.subscribe(consumer)
+    return consumer.stream
+  }))
