@@ -60,25 +60,46 @@ export class ParameterError extends Data.TaggedError("ParameterError")<{
 }
 
 /**
- * A parsed URL. Everything is percent-decoded but `path`; what the text leaves out is `undefined`, and a host of no
- * length is "". It shows itself without secrets; `print` has the whole.
+ * @since 0.1.0
+ * @category models
+ */
+export declare namespace AmqpUrl {
+  /**
+   * The components. Everything is percent-decoded but `path`; what the text leaves out is `undefined`, and a host of no
+   * length is "".
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export interface Fields {
+    readonly scheme: Scheme
+    readonly username: string | undefined
+    readonly password: Redacted.Redacted | undefined
+    /** Name or address, an IPv6 address without brackets. */
+    readonly host: string
+    readonly port: number | undefined
+    /** As written, without the leading slash. `undefined`: there was no slash. */
+    readonly path: string | undefined
+    /** The path cut at its slashes, then decoded; empty where `path` is `undefined`. */
+    readonly segments: ReadonlyArray<string>
+    readonly query: ReadonlyArray<readonly [name: string, value: string]>
+  }
+}
+
+/**
+ * A parsed URL, compared by content. It shows itself without secrets; {@link print} has the whole.
  *
  * @since 0.1.0
  * @category models
  */
-export class AmqpUrl extends Data.Class<{
-  readonly scheme: Scheme
-  readonly username: string | undefined
-  readonly password: Redacted.Redacted | undefined
-  /** Name or address, an IPv6 address without brackets. */
-  readonly host: string
-  readonly port: number | undefined
-  /** As written, without the leading slash. `undefined`: there was no slash. */
-  readonly path: string | undefined
-  /** The path cut at its slashes, then decoded; empty where `path` is `undefined`. */
-  readonly segments: ReadonlyArray<string>
-  readonly query: ReadonlyArray<readonly [name: string, value: string]>
-}> {
+export class AmqpUrl extends Data.Class<AmqpUrl.Fields> {
+  constructor(fields: AmqpUrl.Fields) {
+    super({
+      ...fields,
+      segments: Data.array(fields.segments),
+      query: Data.array(fields.query.map(([name, value]) => Data.tuple(name, value)))
+    })
+  }
   override toString(): string {
     return display(this)
   }
@@ -162,7 +183,7 @@ const unescape = (component: string, raw: string): string => {
       at += 3
     } else {
       const end = raw.indexOf("%", at)
-      bytes.push(...encoder.encode(raw.slice(at, end < 0 ? raw.length : end)))
+      for (const byte of encoder.encode(raw.slice(at, end < 0 ? raw.length : end))) bytes.push(byte)
       at = end < 0 ? raw.length : end
     }
   }
@@ -315,12 +336,15 @@ const parseCut = ({ authority, path, query, scheme }: Cut, options: ParseOptions
   const known = parseScheme(scheme, options)
   const at = authority.indexOf("@")
   if (at !== authority.lastIndexOf("@")) fail("Syntax", "userinfo", `two @ stand before the path${reserved}`)
-  // An @ further right means that a / or ? of the user name or password was not escaped: what stands here may be half
-  // of a secret, and what follows the other half.
-  const stray = at < 0 && (path?.includes("@") === true || query?.includes("@") === true)
   const { host, port } = parseHostPort(authority.slice(at + 1), at < 0 && authority.includes(":") ? reserved : "")
+  // Without a user, an @ further right means that a / or ? of the user name or password was not escaped: what we took
+  // for a vhost or a name is the other half of a secret.
   if (at < 0 && port !== undefined && path?.includes("@") === true) {
     fail("Syntax", "path", `holds an @ and no user name stands before the host: write it as %40${reserved}`)
+  }
+  const pairs = query === undefined ? [] : parseQuery(query)
+  if (at < 0 && pairs.some(([name]) => name.includes("@"))) {
+    fail("Syntax", "query", `holds an @ in a name, and no user name stands before the host${reserved}`)
   }
   const userinfo = at < 0 ? undefined : authority.slice(0, at)
   const colon = userinfo?.indexOf(":") ?? -1
@@ -337,16 +361,8 @@ const parseCut = ({ authority, path, query, scheme }: Cut, options: ParseOptions
     port,
     path,
     segments: path === undefined ? [] : path.split("/").map((segment) => unescape("path", segment)),
-    query: query === undefined ? [] : hideStray(stray, () => parseQuery(query))
+    query: pairs
   })
-}
-
-const hideStray = (stray: boolean, parse: () => AmqpUrl["query"]): AmqpUrl["query"] => {
-  const query = parse()
-  if (stray && query.some(([name]) => name.includes("@"))) {
-    fail("Syntax", "query", `holds an @ in a name, and no user name stands before the host${reserved}`)
-  }
-  return query
 }
 
 /**
@@ -496,20 +512,21 @@ export const print = (url: AmqpUrl): Either.Either<Redacted.Redacted, ParameterE
     ))
   )
 
-const looksSecret = (name: string, value: string): boolean =>
-  /pass|secret|token|key|cert|ssl|auth|cred/i.test(name) || value.includes("-----BEGIN")
+const hideSecrets = (name: string, value: string): string | undefined =>
+  /pass|secret|token|key|cert|ssl|cred/i.test(name) || value.includes("-----BEGIN") ? "**" : undefined
 
 const wellFormed = (text: string): string => text.replaceAll(/\p{Surrogate}/gu, "\uFFFD")
 
 /**
- * The text for logs: `**` for the password and for every query value that may hold a secret.
+ * The text for logs: `**` for the password and for every query value that may hold a secret. `hide` gives
+ * what stands for a value that is not to be shown.
  *
  * @since 0.1.0
  * @category encoding
  */
 export const display = (
   url: AmqpUrl,
-  isSecret: (name: string, value: string) => boolean = looksSecret
+  hide: (name: string, value: string) => string | undefined = hideSecrets
 ): string =>
   printWith(
     new AmqpUrl({
@@ -520,7 +537,7 @@ export const display = (
       query: url.query.map(([name, value]) => [wellFormed(name), wellFormed(value)])
     }),
     url.password === undefined ? "" : "**",
-    (name, value) => isSecret(name, value) ? "**" : escape(name, value)
+    (name, value) => hide(name, value) ?? escape(name, value)
   )
 
 // --- Names ---

@@ -23,6 +23,7 @@ import * as AmqpUrl from "../AmqpUrl.ts"
 import * as Credentials from "../Credentials.ts"
 import type { TcpOptions, TlsOptions } from "../Transport.ts"
 import * as internal from "./internal/connectionOptions.ts"
+import { fail } from "./internal/connectionOptionsFault.ts"
 import * as urlParameters from "./internal/urlParameters.ts"
 
 /**
@@ -327,15 +328,16 @@ export const resolve = (
   AmqpUrl.attempt(() => {
     const { emptyPath, lenient, url, urls, ...input } = options
     const overrides = internal.fromInput(input)
-    if (url !== undefined && urls !== undefined) internal.fail("Contradiction", "urls", "are given beside url")
-    const [first, ...others] = (urls ?? (url === undefined ? [] : [url]))
-      .map((text) => Redacted.isRedacted(text) ? Redacted.value(text) : text)
-    if (first === undefined) {
-      return urls === undefined ? [fromDraft(overrides)] : internal.fail("Value", "urls", "needs one URL at least")
-    }
+    if (url !== undefined && urls !== undefined) fail("Contradiction", "urls", "are given beside url")
+    if (url === undefined && urls === undefined) return [fromDraft(overrides)]
+    const [first, ...others] = (urls ?? [url]).map((text: unknown) => {
+      const plain = Redacted.isRedacted(text) ? Redacted.value(text) : text
+      return typeof plain === "string" ? plain : fail("Value", "url", "must be a text, or a Redacted text")
+    })
+    if (first === undefined) return fail("Value", "urls", "needs one URL at least")
     const [head, ...tail] = decodeList([first, ...others], { emptyPath, lenient })
     if (tail.length > 0 && overrides.host !== undefined) {
-      internal.fail("Contradiction", "host", "is given beside several URLs, each of which names its own")
+      fail("Contradiction", "host", "is given beside several URLs, each of which names its own")
     }
     const complete = (draft: internal.Draft) => fromDraft(internal.merge(draft, overrides))
     return [complete(head), ...tail.map(complete)]
@@ -343,7 +345,7 @@ export const resolve = (
 
 // --- Texts ---
 
-const unprintable = (parameter: string, text: string): never => internal.fail("Unprintable", parameter, text)
+const unprintable = (parameter: string, text: string): never => fail("Unprintable", parameter, text)
 
 const printUrl = (
   options: ConnectionOptions,
@@ -363,7 +365,7 @@ const printUrl = (
 export const display = (options: ConnectionOptions): string =>
   AmqpUrl.display(
     urlParameters.print(options, { emptyPath: "empty" }, () => "…"),
-    (name, value) => name === "password" || value.includes("-----BEGIN")
+    (name, value) => name === "password" || value.includes("-----BEGIN") ? "**" : value === "…" ? value : undefined
   )
 
 /**

@@ -8,10 +8,10 @@ import * as Duration from "effect/Duration"
 import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { defaultPort, isHostName, isIPv6, nearest, ParameterError } from "../../AmqpUrl.ts"
-import type { ParameterReason } from "../../AmqpUrl.ts"
+import { defaultPort, isHostName, isIPv6 } from "../../AmqpUrl.ts"
 import * as Credentials from "../../Credentials.ts"
 import type { TcpOptions, TlsOptions } from "../../Transport.ts"
+import { fail, quote, unknownName } from "./connectionOptionsFault.ts"
 import { checkTls } from "./connectionOptionsTls.ts"
 
 /** @internal */
@@ -84,23 +84,13 @@ export interface Draft extends Writable<Omit<Fields, "tls" | "tcp" | "warnings">
   warnings: ReadonlyArray<string>
 }
 
-/** @internal */
-export const fail = (reason: ParameterReason, parameter: string, text: string): never => {
-  throw new ParameterError({ reason, parameter, text })
-}
-
-/** A value in an error: short, and never one that may be half of a mangled URL. @internal */
-export const quote = (value: unknown): string => {
-  if (typeof value === "number" || typeof value === "boolean" || value === null) return `${String(value)} is`
-  if (typeof value !== "string" || value.includes("@") || value.includes("://")) return "the value is"
-  return `${JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)} is`
-}
-
 // --- Kinds ---
 
 /** @internal */
 export interface Kind<A> {
   readonly allowed: string
+  /** Where an option may say it in other ways than a URL. */
+  readonly allowedInput?: string
   /** What a URL says; `undefined`: not allowed. */
   readonly fromText: (text: string) => A | undefined
   /** What an option says. */
@@ -150,7 +140,7 @@ export const secondsToText = (value: Duration.Duration): string | undefined =>
     return `${nanos / 1_000_000_000n}${fraction === "" ? "" : `.${fraction}`}`
   }))
 
-const inputHint = "an option takes a Duration or a text such as \"30 seconds\", never a bare number"
+const allowedInput = "a Duration or a text such as \"30 seconds\", never a bare number"
 
 const seconds = (min: "zero" | "positive"): Kind<Duration.Duration> => {
   const inRange = (value: Duration.Duration | undefined) =>
@@ -158,7 +148,8 @@ const seconds = (min: "zero" | "positive"): Kind<Duration.Duration> => {
       value :
       undefined
   return {
-    allowed: `seconds, ${min === "zero" ? "0 or more" : "more than 0"} (${inputHint})`,
+    allowed: `seconds, ${min === "zero" ? "0 or more" : "more than 0"}`,
+    allowedInput: `${allowedInput}, ${min === "zero" ? "0 or more" : "more than 0"}`,
     fromText: (text) => inRange(secondsFromText(text)),
     fromInput: (value) => inRange(duration(value)),
     toText: secondsToText
@@ -167,6 +158,7 @@ const seconds = (min: "zero" | "positive"): Kind<Duration.Duration> => {
 
 const nullable = (kind: Kind<Duration.Duration>, what: string): Kind<Duration.Duration | null> => ({
   allowed: `${kind.allowed}, or null for ${what}`,
+  allowedInput: `${kind.allowedInput ?? kind.allowed}, or null for ${what}`,
   fromText: (text) => text === "null" ? null : kind.fromText(text),
   fromInput: (value) => {
     if (value === null) return null
@@ -190,8 +182,9 @@ const wholeSeconds = (value: Duration.Duration | undefined): Duration.Duration |
 }
 
 const heartbeat: Kind<Duration.Duration | HeartbeatChoice | null> = {
-  allowed:
-    `whole seconds from 0 (off) to 65535, or null for the server's (${inputHint}, or a function of the server's)`,
+  allowed: "whole seconds from 0 (off) to 65535, or null for the server's",
+  allowedInput:
+    `${allowedInput}, of whole seconds from 0 (off) to 65535, a function of the server's, or null for the server's`,
   fromText: (text) => text === "null" ? null : /^\d+$/.test(text) ? wholeSeconds(secondsFromText(text)) : undefined,
   // A function's result is checked when it is asked (chooseHeartbeat).
   fromInput: (value) =>
@@ -330,17 +323,6 @@ export const checkTcp = (parameter: string, value: unknown): TcpOptions | null =
   return tcp
 }
 
-/** @internal */
-export const unknownName = (parameter: string, name: string, known: Iterable<string>, isShown = true): never => {
-  const near = nearest(name, known)
-  const shown = isShown && /^[A-Za-z0-9_.-]{1,40}$/.test(name) ? `"${name}"` : "a name in it"
-  return fail(
-    "UnknownName",
-    parameter,
-    `${shown} is not known${near.length === 0 ? "" : `; did you mean ${near.join(" or ")}?`}`
-  )
-}
-
 const unsupportedScheme = (scheme: string): never =>
   scheme === "ws" || scheme === "wss" ?
     fail(
@@ -406,7 +388,9 @@ export const assignScalar = <K extends keyof Scalars>(
 const readScalar = <K extends keyof Scalars>(draft: Draft, key: K, value: unknown): void => {
   const kind: Kind<Exclude<Scalars[K], undefined>> = scalars[key].kind
   const checked = kind.fromInput(value)
-  if (checked === undefined) return fail("Value", key, `${quote(value)} not allowed: ${kind.allowed}`)
+  if (checked === undefined) {
+    return fail("Value", key, `${quote(value)} not allowed: ${kind.allowedInput ?? kind.allowed}`)
+  }
   assignScalar(draft, key, checked)
 }
 
@@ -553,7 +537,7 @@ export const complete = (draft: Draft): Fields => {
   if (frameMax > 131072) warnings.push("frame_max: some brokers and clients stop at 131072")
   const socketTimeout = scalar("socketTimeout")
   const stackTimeout = scalar("stackTimeout")
-  if (stackTimeout !== null && (socketTimeout === null || Duration.lessThan(stackTimeout, socketTimeout))) {
+  if (stackTimeout !== null && socketTimeout !== null && Duration.lessThan(stackTimeout, socketTimeout)) {
     warnings.push("stack_timeout: shorter than socket_timeout, which it bounds")
   }
   return {
@@ -594,6 +578,7 @@ export const toDraft = (fields: Fields): Draft => ({
   port: fields.port === defaultPort(fields.scheme) ? undefined : fields.port,
   // amqp: as a base layer is no statement against TLS: only a URL that says amqp: is one.
   scheme: fields.scheme === "amqp" ? undefined : fields.scheme,
+  tls: fields.tls !== undefined && Object.keys(fields.tls).length === 0 ? undefined : fields.tls,
   warnings: []
 })
 

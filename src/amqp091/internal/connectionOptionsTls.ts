@@ -6,12 +6,8 @@
  */
 import * as Equal from "effect/Equal"
 import * as Redacted from "effect/Redacted"
-import { nearest, ParameterError } from "../../AmqpUrl.ts"
 import type { Pem, TlsOptions } from "../../Transport.ts"
-
-const fail = (parameter: string, text: string, reason: "Value" | "Contradiction" | "UnknownName" = "Value"): never => {
-  throw new ParameterError({ reason, parameter, text })
-}
+import { fail, parseJson, quote, unknownName } from "./connectionOptionsFault.ts"
 
 type Writable<A> = { -readonly [K in keyof A]: A[K] }
 
@@ -40,10 +36,10 @@ const keys = Object.keys(checks) as ReadonlyArray<keyof TlsOptions> // the mappe
 /** One form for what means the same, so that equal options are equal values. */
 const normalize = (parameter: string, tls: TlsOptions): TlsOptions => {
   if ((tls.cert === undefined) !== (tls.key === undefined)) {
-    fail(parameter, "a client certificate needs both certfile and keyfile", "Contradiction")
+    fail("Contradiction", parameter, "a client certificate needs both certfile and keyfile")
   }
   if (tls.passphrase !== undefined && tls.key === undefined) {
-    fail(parameter, "password is that of the key, and keyfile is missing; a user's stands before the host")
+    fail("Value", parameter, "password is that of the key, and keyfile is missing; a user's stands before the host")
   }
   const verify = tls.verify ?? true
   const normal: Writable<TlsOptions> = { ...tls }
@@ -58,17 +54,13 @@ const normalize = (parameter: string, tls: TlsOptions): TlsOptions => {
 
 /** @internal */
 export const checkTls = (parameter: string, value: unknown): TlsOptions => {
-  if (typeof value !== "object" || value === null) return fail(parameter, "must be an object, true or false")
+  if (typeof value !== "object" || value === null) return fail("Value", parameter, "must be an object, true or false")
   for (const [key, entry] of Object.entries(value)) {
     const known = keys.find((name) => name === key)
-    if (known === undefined) {
-      const near = nearest(key, keys)
-      fail(
-        parameter,
-        `"${key}" is not known${near.length === 0 ? "" : `; did you mean ${near.join(" or ")}?`}`,
-        "UnknownName"
-      )
-    } else if (entry !== undefined && !checks[known](entry)) fail(`${parameter}.${known}`, "is not of the allowed form")
+    if (known === undefined) unknownName(parameter, key, keys)
+    else if (entry !== undefined && !checks[known](entry)) {
+      fail("Value", `${parameter}.${known}`, "is not of the allowed form")
+    }
   }
   return normalize(parameter, value)
 }
@@ -80,7 +72,7 @@ interface Slots {
   readonly tls: Writable<TlsOptions>
   readonly saidBy: Map<string, string>
   readonly warnings: Array<string>
-  switch: boolean | undefined
+  switch: { readonly on: boolean; readonly saidBy: string } | undefined
 }
 
 const set = <K extends keyof TlsOptions>(slots: Slots, name: string, key: K, value: TlsOptions[K]): void => {
@@ -88,7 +80,7 @@ const set = <K extends keyof TlsOptions>(slots: Slots, name: string, key: K, val
   const isSame = key === "ca" || key === "cert" || key === "key" ?
     samePems(slots.tls[key], value) :
     Equal.equals(slots.tls[key], value)
-  if (before !== undefined && !isSame) fail(name, `contradicts ${before}`, "Contradiction")
+  if (before !== undefined && !isSame) fail("Contradiction", name, `contradicts ${before}`)
   slots.tls[key] = value
   slots.saidBy.set(key, name)
 }
@@ -110,7 +102,7 @@ const marker = "-----BEGIN"
 const pemOf = (text: string): Pem => text.startsWith(marker) ? { pem: Redacted.make(text) } : { file: text }
 
 const asText = (name: string, value: unknown): string =>
-  typeof value === "string" && value !== "" ? value : fail(name, "must be a text")
+  typeof value === "string" && value !== "" ? value : fail("Value", name, "must be a text")
 
 const asTexts = (name: string, value: unknown): ReadonlyArray<string> =>
   Array.isArray(value) ? value.map((entry) => asText(name, entry)) : [asText(name, value)]
@@ -120,7 +112,7 @@ const asBoolean = (name: string, value: unknown): boolean =>
     true :
     value === false || value === "false" || value === "0" || value === 0 ?
     false :
-    fail(name, "must be true or false")
+    fail("Value", name, `${quote(value)} not true or false`)
 
 const readProtocol = (name: string, value: unknown): TlsOptions["minVersion"] => {
   switch (value) {
@@ -134,7 +126,7 @@ const readProtocol = (name: string, value: unknown): TlsOptions["minVersion"] =>
     case "PROTOCOL_TLS_CLIENT":
       return undefined
     default:
-      return fail(name, "must be TLSv1.2 or TLSv1.3")
+      return fail("Value", name, `${quote(value)} not one of TLSv1.2, TLSv1.3`)
   }
 }
 
@@ -149,7 +141,7 @@ const readCertReqs = (name: string, value: unknown): boolean => {
     case 0:
       return false
     default:
-      return fail(name, "must be CERT_REQUIRED, CERT_OPTIONAL or CERT_NONE")
+      return fail("Value", name, `${quote(value)} not one of CERT_REQUIRED, CERT_OPTIONAL, CERT_NONE`)
   }
 }
 
@@ -205,30 +197,16 @@ const readSslKey = (slots: Slots, name: string, key: string, value: unknown): vo
       return set(slots, name, "verify", readCertReqs(name, value))
     case "check_hostname":
       return set(slots, name, "checkHostname", asBoolean(name, value))
-    default: {
-      const near = nearest(key, sslKeys)
-      return fail(
-        name,
-        `has a key that is not known${near.length === 0 ? "" : `; did you mean ${near.join(" or ")}?`}`,
-        "UnknownName"
-      )
-    }
-  }
-}
-
-const parseJson = (name: string, text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return fail(name, "is no JSON")
+    default:
+      return unknownName(name, key, sslKeys)
   }
 }
 
 const turn = (slots: Slots, name: string, on: boolean): void => {
-  if (slots.switch !== undefined && slots.switch !== on) {
-    fail(name, "contradicts another name about TLS", "Contradiction")
+  if (slots.switch !== undefined && slots.switch.on !== on) {
+    fail("Contradiction", name, `contradicts ${slots.switch.saidBy}`)
   }
-  slots.switch = on
+  slots.switch = { on, saidBy: name }
 }
 
 /** `ssl_options`, and kombu's `ssl`, which may also be a bool. */
@@ -237,7 +215,7 @@ const readWhole = (slots: Slots, name: string, text: string): void => {
   const value = parseJson(name, text)
   if (value === null) return turn(slots, name, false)
   if (typeof value !== "object" || Array.isArray(value)) {
-    return fail(name, `must be a JSON object or null${name === "ssl" ? ", true or false" : ""}`)
+    return fail("Value", name, `must be a JSON object or null${name === "ssl" ? ", true or false" : ""}`)
   }
   turn(slots, name, true)
   const entries = Object.entries(value)
@@ -256,13 +234,13 @@ const readers: { readonly [name: string]: (slots: Slots, name: string, text: str
   verify: (slots, name, text) =>
     text === "verify_peer" || text === "verify_none" ?
       set(slots, name, "verify", text === "verify_peer") :
-      fail(name, "must be verify_peer or verify_none"),
+      fail("Value", name, `${quote(text)} not one of verify_peer, verify_none`),
   server_name_indication: (slots, name, text) => set(slots, name, "serverName", text === "disable" ? null : text),
   insecure: (slots, name, text) => set(slots, name, "verify", !asBoolean(name, text)),
   depth: (slots, name, text) =>
     /^\d{1,3}$/.test(text) ?
       void slots.warnings.push("depth: has no effect, the whole chain is verified") :
-      fail(name, "must be a whole number"),
+      fail("Value", name, `${quote(text)} not a whole number`),
   fail_if_no_peer_cert: (slots, name, text) => {
     asBoolean(name, text)
     slots.warnings.push("fail_if_no_peer_cert: has no effect, a server always shows a certificate")
@@ -282,30 +260,38 @@ export const tlsNames: ReadonlyArray<string> = Object.keys(readers)
  * @internal
  */
 export const readTls = (
+  scheme: string,
   entries: ReadonlyArray<readonly [name: string, value: string]>
 ): { readonly tls: TlsOptions | null | undefined; readonly warnings: ReadonlyArray<string> } => {
   const slots: Slots = { tls: {}, saidBy: new Map(), warnings: [], switch: undefined }
   for (const [name, value] of entries) readers[name]?.(slots, name, value)
-  const hasOptions = slots.saidBy.size > 0
-  if (slots.switch === false && hasOptions) fail("ssl", "is off, and other names set TLS options", "Contradiction")
-  const isOn = slots.switch ?? (hasOptions || undefined)
-  return {
-    tls: isOn === undefined ? undefined : isOn ? normalize("ssl_options", slots.tls) : null,
-    warnings: slots.warnings
+  const [option] = slots.saidBy.values()
+  if (slots.switch?.on === false) {
+    const { saidBy } = slots.switch
+    if (scheme === "amqps") {
+      fail("Contradiction", saidBy, "turns TLS off in an amqps: URL; write amqp: for a plain connection")
+    }
+    if (option !== undefined) fail("Contradiction", saidBy, `turns TLS off, and ${option} is given`)
+    return { tls: null, warnings: slots.warnings }
   }
+  const isOn = slots.switch !== undefined || option !== undefined
+  return { tls: isOn ? normalize(option ?? "ssl_options", slots.tls) : undefined, warnings: slots.warnings }
 }
 
-/** A text for `certfile` and its like, which tell PEM from a path by its first characters. */
-const pemText = (name: string, pem: Pem): string => {
-  const text = "file" in pem ? pem.file : Redacted.value(pem.pem)
-  if (text.startsWith(marker) === "file" in pem) {
-    throw new ParameterError({ reason: "Unprintable", parameter: name, text: `in a URL, PEM starts with ${marker}` })
+/**
+ * The TLS of options as query pairs. `onUnprintable` decides where `certfile` and its like, which tell PEM from a path
+ * by its first characters, would read back as the other.
+ *
+ * @internal
+ */
+export const printTls = (
+  tls: TlsOptions,
+  onUnprintable: (parameter: string, text: string) => string
+): ReadonlyArray<readonly [name: string, value: string]> => {
+  const pemText = (name: string, pem: Pem): string => {
+    const text = "file" in pem ? pem.file : Redacted.value(pem.pem)
+    return text.startsWith(marker) === "file" in pem ? onUnprintable(name, `in a URL, PEM starts with ${marker}`) : text
   }
-  return text
-}
-
-/** @internal */
-export const printTls = (tls: TlsOptions): ReadonlyArray<readonly [name: string, value: string]> => {
   const [ca, ...others] = tls.ca ?? []
   const files = tls.ca?.flatMap((pem) => "file" in pem ? [pem.file] : []) ?? []
   const pems = tls.ca?.flatMap((pem) => "file" in pem ? [] : [Redacted.value(pem.pem)]) ?? []

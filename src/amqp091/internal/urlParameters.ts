@@ -18,15 +18,13 @@ import {
   checkTable,
   checkTcp,
   checkVhost,
-  fail,
   merge,
-  quote,
   same,
   scalarKeys,
   scalars,
-  secondsToText,
-  unknownName
+  secondsToText
 } from "./connectionOptions.ts"
+import { fail, parseJson, quote, unknownName } from "./connectionOptionsFault.ts"
 import { printTls, readTls, tlsNames } from "./connectionOptionsTls.ts"
 
 /** @internal */
@@ -59,14 +57,6 @@ const hints: { readonly [name: string]: string } = {
 }
 
 // --- Values ---
-
-const parseJson = (name: string, text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return fail("Value", name, "is no JSON")
-  }
-}
 
 const mechanismNames: { readonly [name: string]: Mechanism } = {
   "plain": "plain",
@@ -228,7 +218,7 @@ export const read = (url: AmqpUrl, options: ReadOptions): Draft => {
     }
     draft.mechanisms = mechanisms
   }
-  const readOfTls = readTls(tls)
+  const readOfTls = readTls(url.scheme, tls)
   draft.tls = readOfTls.tls
   warnings.push(...readOfTls.warnings)
   return draft
@@ -264,6 +254,7 @@ export const readList = (
       }
       const draft = merge(inherited, own)
       const mixed = [
+        ...(own.scheme === undefined || own.scheme === (first.scheme ?? "amqp") ? [] : ["scheme"]),
         ...((draft.vhost ?? "/") === (first.vhost ?? "/") ? [] : ["vhost"]),
         ...(draft.username === first.username ? [] : ["user"])
       ]
@@ -440,7 +431,9 @@ export const print = (
       JSON.stringify(fields.clientProperties) :
       onUnprintable("client_properties", "holds a value that JSON does not know")
   const inheritsTls = first !== undefined && first.tls !== undefined && fields.tls !== undefined
-  const tls = fields.tls === undefined || (inheritsTls && same(fields.tls, first.tls)) ? [] : printTls(fields.tls)
+  const tls = fields.tls === undefined || (inheritsTls && same(fields.tls, first.tls))
+    ? []
+    : printTls(fields.tls, onUnprintable)
   return new AmqpUrl({
     ...user,
     scheme: fields.scheme,
