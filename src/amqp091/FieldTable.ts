@@ -282,6 +282,7 @@ const T = {
  * @category encoding
  */
 export const encode = (writer: ByteWriter, table: FieldTable, limits: Limits.Limits = Limits.defaults): void => {
+  if (writer.field === "") writer.field = "table"
   writer.depth = 0
   writer.entries = 0
   writeTable(writer, table, limits)
@@ -436,6 +437,7 @@ const writeTyped = (writer: ByteWriter, typed: Typed): void => {
  * @category decoding
  */
 export const decode = (reader: ByteReader, options: DecodeOptions = {}): FieldTable => {
+  if (reader.field === "") reader.field = "table"
   reader.depth = 0
   reader.entries = 0
   return readTable(reader, options.decode === "typed", options.limits ?? Limits.defaults)

@@ -25,7 +25,7 @@ const shortText = 24
  * @internal
  */
 export const nestedName = (field: string, path: ReadonlyArray<string | number>, depth: number): string =>
-  [...(field === "" ? [] : [field]), ...path.slice(0, depth)].join(".")
+  [field, ...path.slice(0, depth)].filter((part) => part !== "").join(".")
 
 /**
  * A position in a byte array.
@@ -57,6 +57,7 @@ export class ByteReader {
     this.offset = start
     this.start = start
     this.end = end
+    this.field = ""
     this.depth = 0
     return this
   }

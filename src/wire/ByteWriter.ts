@@ -48,6 +48,7 @@ export class ByteWriter {
     this.bytes = bytes
     this.length = 0
     this.start = 0
+    this.field = ""
     this.depth = 0
     return this
   }

@@ -139,7 +139,7 @@ describe("typed values", () => {
   ]
   for (const [i, [value, reason]] of refused.entries()) {
     it(`that do not fit are refused (${i})`, () => {
-      assert.deepInclude(fault(() => encode({ a: [value] })), { reason, field: "a.0" })
+      assert.deepInclude(fault(() => encode({ a: [value] })), { reason, field: "table.a.0" })
     })
   }
 })
@@ -150,8 +150,8 @@ const foreign = (value: unknown) => fault(() => encode(untyped(value)))
 
 describe("what is no value", () => {
   it("is refused by name: functions, symbols, an unknown type", () => {
-    assert.deepInclude(foreign(() => 1), { reason: "Value", field: "a", text: "a function has no wire type" })
-    assert.deepInclude(foreign(Symbol("s")), { reason: "Value", field: "a" })
+    assert.deepInclude(foreign(() => 1), { reason: "Value", field: "table.a", text: "a function has no wire type" })
+    assert.deepInclude(foreign(Symbol("s")), { reason: "Value", field: "table.a" })
     assert.deepInclude(foreign({ ...FieldTable.int8(1), type: "toString", [FieldTable.TypeId]: FieldTable.TypeId }), {
       reason: "Value"
     })
@@ -202,13 +202,21 @@ describe("a table", () => {
   })
 
   it("is read only within its own length", () => {
-    assert.deepInclude(fault(() => decode(unhex("00000004 016b49 00000001 ff"))), { reason: "Truncated", field: "k" })
+    assert.deepInclude(fault(() => decode(unhex("00000004 016b49 00000001 ff"))), {
+      reason: "Truncated",
+      field: "table.k"
+    })
     assert.deepInclude(fault(() => decode(unhex("00000009 016b"))), { reason: "Truncated", offset: 4 })
   })
 
   it("is refused where a type is unknown, by name and offset", () => {
     const unknown = fault(() => decode(unhex("0000000a 0161 46 00000003 0162 7a")))
-    assert.deepInclude(unknown, { reason: "FieldType", field: "a.b", offset: 13, text: "has the unknown type 0x7a" })
+    assert.deepInclude(unknown, {
+      reason: "FieldType",
+      field: "table.a.b",
+      offset: 13,
+      text: "has the unknown type 0x7a"
+    })
   })
 
   it("nests as deep as the limit says, and no deeper", () => {
@@ -216,7 +224,7 @@ describe("a table", () => {
     assert.deepInclude(fault(() => encode(nest(33))), { reason: "Depth" })
     const limits = { maxTableDepth: 3, maxTableEntries: 10 }
     assert.deepStrictEqual(decode(encode(nest(3)), { limits }), nest(3))
-    assert.deepInclude(fault(() => decode(encode(nest(4)), { limits })), { reason: "Depth", field: "t.t.t" })
+    assert.deepInclude(fault(() => decode(encode(nest(4)), { limits })), { reason: "Depth", field: "table.t.t.t" })
   })
 
   it("has as many entries as the limit says, those of its lists and tables included, and no more", () => {
