@@ -2,7 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as DateTime from "effect/DateTime"
 import * as FastCheck from "effect/FastCheck"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import { runInNewContext } from "node:vm"
 import * as FieldTable from "../../src/amqp091/FieldTable.ts"
 import type { FrameReason } from "../../src/AmqpError.ts"
 import { ByteReader } from "../../src/wire/ByteReader.ts"
@@ -156,6 +159,17 @@ describe("what is no value", () => {
       reason: "Value"
     })
     assert.deepInclude(fault(() => FieldTable.encode(new ByteWriter(), JSON.parse("null"))), { reason: "Value" })
+  })
+
+  it("is an object of a class: it would become a table that says nothing", () => {
+    for (
+      const value of [new Map([["a", 1]]), new Set([1]), Redacted.make("secret"), Option.some(1), new Float32Array(2)]
+    ) {
+      assert.deepInclude(foreign(value), { reason: "Value", field: "table.a", text: "must be a plain object" })
+    }
+    const other: unknown = runInNewContext("({ n: 1 })")
+    assert.deepStrictEqual(decode(encode(untyped(other))), { a: { n: 1 } })
+    assert.deepStrictEqual(decode(encode(untyped(Object.create(null)))), { a: {} })
   })
 
   it("is refused as too deep when it holds itself", () => {
