@@ -106,7 +106,7 @@ describe("Transport.memoryPair", () => {
   it.effect("takes 1 MiB before it says stop, and copies what is written at once", () =>
     Effect.gen(function*() {
       const [one, other] = Transport.memoryPair()
-      const bytes = pattern(1024 * 1024)
+      const bytes = Buffer.from(pattern(1024 * 1024))
       assert.isTrue(one.write(bytes))
       bytes.fill(0)
       assert.isFalse(one.write(Uint8Array.of(7)))

@@ -306,48 +306,61 @@ export const pipeContract = (subject: Subject): void => {
   })
 
   describe("back-pressure", () => {
-    test(
-      "write says false while the peer does not read; all is kept, and onDrain comes when it reads again",
-      Effect.gen(function*() {
-        const { client, server } = yield* started()
-        server.pipe.pause()
-        const pieces: Array<Uint8Array> = []
-        let isTaking = true
-        while (isTaking && pieces.length < 1000) {
-          const piece = pattern(100_000, pieces.length)
-          pieces.push(piece)
-          isTaking = client.pipe.write(piece)
-          yield* turns(client.pipe, 2)
-        }
-        assert.isFalse(isTaking)
-        yield* turns(client.pipe)
-        assert.strictEqual(client.drains(), 0)
-        server.pipe.resume()
-        yield* client.until(() => client.drains() === 1)
-        yield* server.until(() => server.received().length === pieces.length * 100_000)
-        const received = server.received()
-        pieces.forEach((piece, i) => assert.isTrue(isSame(received.subarray(i * 100_000, (i + 1) * 100_000), piece)))
-      })
-    )
-
-    test(
-      "a paused pipe delivers nothing, also when it pauses inside onData",
-      Effect.gen(function*() {
-        const { client, server } = yield* started({
-          onServerData: (end) => end.pipe.pause()
+    for (const state of ["paused", "not started"]) {
+      test(
+        `write says false while the peer is ${state}; all is kept, and onDrain comes when it reads`,
+        Effect.gen(function*() {
+          const { client, server } = yield* connect()
+          client.start()
+          if (state === "paused") {
+            server.start()
+            server.pipe.pause()
+          }
+          const pieces: Array<Uint8Array> = []
+          let isTaking = true
+          while (isTaking && pieces.length < 1000) {
+            const piece = pattern(100_000, pieces.length)
+            pieces.push(piece)
+            isTaking = client.pipe.write(piece)
+            yield* turns(client.pipe, 2)
+          }
+          assert.isFalse(isTaking)
+          yield* turns(client.pipe)
+          assert.strictEqual(client.drains(), 0)
+          if (state === "paused") server.pipe.resume()
+          else server.start()
+          yield* client.until(() => client.drains() === 1)
+          yield* server.until(() => server.received().length === pieces.length * 100_000)
+          const received = server.received()
+          pieces.forEach((piece, i) => assert.isTrue(isSame(received.subarray(i * 100_000, (i + 1) * 100_000), piece)))
         })
-        client.pipe.write(pattern(400_000))
-        let received = 0
-        while (received < 400_000) {
-          yield* server.until(() => server.received().length > received)
-          received = server.received().length
-          yield* turns(server.pipe, 5)
-          assert.strictEqual(server.received().length, received)
-          server.pipe.resume()
-        }
-        assert.isTrue(isSame(server.received(), pattern(400_000)))
-      })
-    )
+      )
+    }
+
+    for (const reading of ["dialled", "accepted"]) {
+      test(
+        `a paused pipe that was ${reading} delivers nothing, also when it pauses inside onData; the end waits its turn`,
+        Effect.gen(function*() {
+          const { client, server } = yield* started({
+            onClientData: (end) => end.pipe.pause(),
+            onServerData: (end) => end.pipe.pause()
+          })
+          const [from, to] = reading === "dialled" ? [server, client] : [client, server]
+          from.pipe.write(pattern(400_000))
+          from.pipe.end()
+          let received = 0
+          while (received < 400_000) {
+            yield* to.until(() => to.received().length > received)
+            received = to.received().length
+            yield* turns(to.pipe, 5)
+            assert.strictEqual(to.received().length, received)
+            to.pipe.resume()
+          }
+          yield* to.until(() => to.closes.length === 1)
+          assert.isTrue(isSame(to.received(), pattern(400_000)))
+        })
+      )
+    }
 
     test(
       "pause before start holds everything back until resume",

@@ -46,7 +46,8 @@ class MemoryPipe implements Pipe {
     if (this.#ended || peer === undefined) return false
     // A peer that has destroyed itself reads nothing more; our own onClose is on its way.
     if (peer.#closed) return true
-    peer.#inbox.push(bytes.slice())
+    // Not `slice`, which a Node Buffer has made a view.
+    peer.#inbox.push(new Uint8Array(bytes))
     peer.#inboxBytes += bytes.length
     peer.#schedule()
     if (peer.#inboxBytes <= highWaterMark) return true

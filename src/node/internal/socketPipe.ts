@@ -50,7 +50,7 @@ export class SocketPipe implements Pipe {
   receive(bytes: Uint8Array, length: number): boolean {
     if (this.#closed) return false
     if (this.#handler === undefined || this.#paused || this.#held.length > 0) {
-      this.#held.push(bytes.slice(0, length))
+      this.#held.push(new Uint8Array(bytes.subarray(0, length)))
       return false
     }
     this.#handler.onData(bytes, 0, length)
