@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Transport } from "effect-amqp"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
 import { makeEnd, pattern, pipeContract, turns } from "./pipeContract.ts"
 
 const at = (port: number, scheme: Transport.Target["scheme"] = "amqp"): Transport.Target => ({
@@ -76,6 +78,15 @@ describe("Transport in memory", () => {
       yield* greet(1)
       const fault = yield* Effect.flip(dial(at(1))).pipe(Effect.provide(Layer.fresh(Transport.layerMemory)))
       assert.strictEqual(fault.reason, "Refused")
+    }).pipe(Effect.provide(Transport.layerMemory)))
+
+  it.scoped("ends a dial whose listener closes in the same turn, and shows the pipe to nobody", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const { accepted } = yield* Scope.extend(greet(1), scope)
+      const client = yield* Effect.zipLeft(dial(at(1)), Scope.close(scope, Exit.void))
+      yield* client.until(() => client.closes.length === 1)
+      assert.deepStrictEqual(accepted, [])
     }).pipe(Effect.provide(Transport.layerMemory)))
 
   it.scoped("names pipes after what they reach, and has no TLS", () =>

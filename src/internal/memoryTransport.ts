@@ -85,7 +85,7 @@ class MemoryPipe implements Pipe {
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#paused || this.#closed || this.#handler === undefined) return
+    if (this.#scheduled || this.#closed || this.#handler === undefined) return
     this.#scheduled = true
     queueMicrotask(() => this.#deliver())
   }

@@ -257,6 +257,30 @@ layer(livePki, { excludeTestServices: true })("NodeTransport's TLS", (it) => {
         })
       }))
 
+    it.scoped("calls each onWritten once when a reset cuts off what was not written", () =>
+      Effect.gen(function*() {
+        const pki = yield* Pki
+        const { port, sockets } = yield* nodeServer(
+          Tls.createServer(
+            { cert: Fs.readFileSync(pki.server.cert), key: Fs.readFileSync(pki.server.key) },
+            (socket) => {
+              socket.on("error", () => {})
+              socket.write("x")
+            }
+          )
+        )
+        const client = makeEnd(yield* dial({ host: "localhost", port, tls: trusting(pki) }))
+        client.start()
+        yield* client.until(() => client.received().length === 1)
+        const written: Array<number> = []
+        for (let i = 0; i < 16; i++) client.pipe.write(pattern(1_000_000), () => written.push(i))
+        for (const socket of sockets) socket.resetAndDestroy()
+        yield* client.until(() => client.closes.length === 1)
+        yield* until(() => written.length >= 16)
+        assert.sameMembers(written, Array.from({ length: 16 }, (_, i) => i))
+        assert.instanceOf(client.closes[0], Error)
+      }))
+
     it.scoped("destroys the socket of a stalled handshake when it is interrupted", () =>
       Effect.gen(function*() {
         const before = tcpResources().length
