@@ -199,6 +199,7 @@ const unescape = (component: string, raw: string): string => {
 
 const escape = (component: string, text: string): string => {
   if (/\p{Surrogate}/u.test(text)) fail("Unprintable", component, "holds half a surrogate pair, which UTF-8 cannot say")
+  if (text.includes("\0")) fail("Unprintable", component, "holds a NUL character, which no URL may")
   return encodeURIComponent(text).replaceAll(
     /[!'()*]/g,
     (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`
@@ -327,8 +328,8 @@ const parseScheme = (written: string, options: ParseOptions | undefined): Scheme
 const parseQuery = (text: string): AmqpUrl["query"] =>
   text.split("&").filter((pair) => pair !== "").map((pair) => {
     const equals = pair.indexOf("=")
-    const name = unescape("query", (equals < 0 ? pair : pair.slice(0, equals)).replaceAll("+", " "))
-    const value = equals < 0 ? "" : unescape("query", pair.slice(equals + 1).replaceAll("+", " "))
+    const name = unescape("query", (equals < 0 ? pair : pair.slice(0, equals)).replaceAll("+", "%20"))
+    const value = equals < 0 ? "" : unescape("query", pair.slice(equals + 1).replaceAll("+", "%20"))
     return [name, value] as const
   })
 
@@ -339,7 +340,7 @@ const parseCut = ({ authority, path, query, scheme }: Cut, options: ParseOptions
   const { host, port } = parseHostPort(authority.slice(at + 1), at < 0 && authority.includes(":") ? reserved : "")
   // Without a user, an @ further right means that a / or ? of the user name or password was not escaped: what we took
   // for a vhost or a name is the other half of a secret.
-  if (at < 0 && port !== undefined && path?.includes("@") === true) {
+  if (at < 0 && authority.replace(/^\[.*\]/, "").includes(":") && path?.includes("@") === true) {
     fail("Syntax", "path", `holds an @ and no user name stands before the host: write it as %40${reserved}`)
   }
   const pairs = query === undefined ? [] : parseQuery(query)
@@ -515,7 +516,7 @@ export const print = (url: AmqpUrl): Either.Either<Redacted.Redacted, ParameterE
 const hideSecrets = (name: string, value: string): string | undefined =>
   /pass|secret|token|key|cert|ssl|cred/i.test(name) || value.includes("-----BEGIN") ? "**" : undefined
 
-const wellFormed = (text: string): string => text.replaceAll(/\p{Surrogate}/gu, "\uFFFD")
+const wellFormed = (text: string): string => text.replaceAll(/\p{Surrogate}|\0/gu, "\uFFFD")
 
 /**
  * The text for logs: `**` for the password and for every query value that may hold a secret. `hide` gives

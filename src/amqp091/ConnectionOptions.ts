@@ -24,6 +24,7 @@ import * as Credentials from "../Credentials.ts"
 import type { TcpOptions, TlsOptions } from "../Transport.ts"
 import * as internal from "./internal/connectionOptions.ts"
 import { fail } from "./internal/connectionOptionsFault.ts"
+import * as kinds from "./internal/connectionOptionsKinds.ts"
 import * as urlParameters from "./internal/urlParameters.ts"
 
 /**
@@ -41,7 +42,7 @@ export type DurationText = Exclude<Duration.DurationInput, number | bigint>
  * @since 0.1.0
  * @category models
  */
-export type Failover = internal.Failover
+export type Failover = kinds.Failover
 
 /**
  * Chooses the heartbeat when the server has said what it would like; whole seconds, 0 turns heartbeats off.
@@ -49,7 +50,7 @@ export type Failover = internal.Failover
  * @since 0.1.0
  * @category models
  */
-export type HeartbeatChoice = internal.HeartbeatChoice
+export type HeartbeatChoice = kinds.HeartbeatChoice
 
 /**
  * @since 0.1.0
@@ -193,7 +194,7 @@ export class ConnectionOptions extends Schema.Class<ConnectionOptions>("effect-a
     Schema.declare((u): u is TcpOptions => typeof u === "object" && u !== null, { identifier: "TcpOptions" })
   ),
   insist: Schema.Boolean,
-  failover: Schema.Literal(...internal.failovers),
+  failover: Schema.Literal(...kinds.failovers),
   operationTimeout: Schema.DurationFromSelf,
   closeTimeout: Schema.DurationFromSelf,
   channelTimeout: Schema.DurationFromSelf,
@@ -466,7 +467,7 @@ export const config = (
   Config.mapOrFail(Config.redacted(name), (text) =>
     Either.mapLeft(
       resolve({ url: text, ...readOptions }),
-      (error) => ConfigError.InvalidData([], error.message)
+      (error) => ConfigError.InvalidData([name], error.message)
     ))
 
 /**
@@ -480,4 +481,4 @@ export const chooseHeartbeat = (
   options: ConnectionOptions,
   serverSeconds: number
 ): Either.Either<number, AmqpUrl.ParameterError> =>
-  AmqpUrl.attempt(() => internal.chooseHeartbeat(options.heartbeat, serverSeconds))
+  AmqpUrl.attempt(() => kinds.chooseHeartbeat(options.heartbeat, serverSeconds))

@@ -45,6 +45,7 @@ const normalize = (parameter: string, tls: TlsOptions): TlsOptions => {
   const normal: Writable<TlsOptions> = { ...tls }
   if (verify) delete normal.verify
   if (tls.checkHostname === verify) delete normal.checkHostname
+  if (tls.passphrase !== undefined && Redacted.value(tls.passphrase) === "") delete normal.passphrase
   if (tls.ca !== undefined) {
     normal.ca = [...tls.ca.filter((pem) => "file" in pem), ...tls.ca.filter((pem) => !("file" in pem))]
     if (tls.ca.length === 0) delete normal.ca

@@ -11,20 +11,11 @@ import { AmqpUrl, ParameterError } from "../../AmqpUrl.ts"
 import type { ListMember, ParseOptions } from "../../AmqpUrl.ts"
 import type * as Credentials from "../../Credentials.ts"
 import type { TcpOptions } from "../../Transport.ts"
-import type { Draft, Fields, Kind, Mechanism, Scalars } from "./connectionOptions.ts"
-import {
-  assignScalar,
-  checkScheme,
-  checkTable,
-  checkTcp,
-  checkVhost,
-  merge,
-  same,
-  scalarKeys,
-  scalars,
-  secondsToText
-} from "./connectionOptions.ts"
+import type { Draft, Fields, Mechanism } from "./connectionOptions.ts"
+import { assignScalar, checkScheme, checkTable, checkTcp, checkVhost, merge, same } from "./connectionOptions.ts"
 import { fail, parseJson, quote, unknownName } from "./connectionOptionsFault.ts"
+import { scalarKeys, scalars, secondsToText } from "./connectionOptionsKinds.ts"
+import type { Kind, Scalars } from "./connectionOptionsKinds.ts"
 import { printTls, readTls, tlsNames } from "./connectionOptionsTls.ts"
 
 /** @internal */
