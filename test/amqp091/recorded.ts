@@ -2,16 +2,13 @@
 import { readFileSync } from "node:fs"
 import { unhex } from "../wire/bytes.ts"
 
-interface RecordedFrame {
-  readonly by: string
-  readonly type: number
-  readonly classId: number
-  readonly methodId: number
-  readonly hex: string
-}
+const lines = readFileSync(new URL("../fixtures/frames/recorded.txt", import.meta.url), "utf8").trimEnd().split("\n")
 
-const read = (): ReadonlyArray<RecordedFrame> =>
-  JSON.parse(readFileSync(new URL("../fixtures/frames/recorded.json", import.meta.url), "utf8"))
-
-/** Each whole frame, with its envelope. */
-export const recorded = read().map((frame) => ({ frame, by: frame.by, bytes: unhex(frame.hex) }))
+/** Each whole frame, with its envelope, and who sent it. `methodId` is of method frames alone. */
+export const recorded = lines.map((line) => {
+  const [by, hex] = line.split("\t")
+  const bytes = unhex(hex!)
+  const view = new DataView(bytes.buffer)
+  const type = view.getUint8(0)
+  return { by: by!, bytes, frame: { type, classId: view.getUint16(7), methodId: view.getUint16(9) } }
+})
