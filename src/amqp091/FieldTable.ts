@@ -272,6 +272,7 @@ const writeTyped = (writer: ByteWriter, typed: Typed): void => {
     case "longstr":
       return writer.longstr(typed.value)
     case "decimal":
+      if (!isPlain(typed.value)) return writer.fail("Value", "must be a scale and a value")
       writer.octet(typed.value.scale)
       return writer.long(typed.value.value)
     default:

@@ -166,12 +166,13 @@ export const heartbeat: Uint8Array = Uint8Array.of(parser.frameHeartbeat, 0, 0, 
 // Begins a frame, and returns where.
 const begin = (writer: ByteWriter, type: number, channel: number): number => {
   const at = writer.length
-  writer.start = at + 7
+  writer.start = at
   writer.depth = 0
   writer.octet(type)
   writer.field = "frame.channel"
   writer.short(channel)
   writer.long(0)
+  writer.start = at + 7
   return at
 }
 
@@ -179,6 +180,7 @@ const finish = (writer: ByteWriter, at: number, maxFrameSize: number): void => {
   const size = writer.length - at - 7
   if (maxFrameSize !== 0 && size + envelopeSize > maxFrameSize) {
     writer.field = "frame.size"
+    writer.start = writer.length - 3
     writer.fail("FrameSize", `a frame of ${size + envelopeSize} octets, and ${maxFrameSize} are allowed`)
   }
   writer.setLong(at + 3, size)
@@ -331,8 +333,8 @@ export interface DecoderOptions extends DecodeOptions {
  */
 export interface Decoder {
   /**
-   * The frames that `bytes` complete; nothing of `bytes` is kept or referred to. Throws `FrameError`, and afterwards
-   * takes nothing more.
+   * The frames that `bytes` complete; nothing of `bytes` is kept or referred to. Throws `FrameError`, together with
+   * which the frames before it in the same `bytes` are lost, and afterwards takes nothing more.
    */
   readonly push: (bytes: Uint8Array) => ReadonlyArray<Frame>
   /** Whether the bytes so far end with a frame, and not within one. */

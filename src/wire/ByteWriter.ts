@@ -231,12 +231,12 @@ export class ByteWriter {
   }
 
   /** Bytes as they are, from `start` to `end`. */
-  raw(value: Uint8Array, start = 0, end: number = value.length): void {
+  raw(value: Uint8Array, start = 0, end?: number): void {
     if (!(value instanceof Uint8Array)) this.fail("Value", "must be bytes")
-    const size = end - start
-    this.ensure(size)
-    this.bytes.set(start === 0 && end === value.length ? value : value.subarray(start, end), this.length)
-    this.length += size
+    const to = end ?? value.length
+    this.ensure(to - start)
+    this.bytes.set(start === 0 && to === value.length ? value : value.subarray(start, to), this.length)
+    this.length += to - start
   }
 
   /** Overwrites the four octets at index `at` of `bytes`, for a length that is known late. */

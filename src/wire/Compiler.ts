@@ -290,7 +290,7 @@ export const specialise = <A, Options>(plan: Plan, dialect: Dialect<Options>): C
 }
 
 /**
- * The same without generated code: some 70 % slower to decode.
+ * The same without generated code; takes about twice the time.
  *
  * @since 0.1.0
  * @category constructors

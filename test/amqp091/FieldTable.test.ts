@@ -172,6 +172,34 @@ describe("what is no value", () => {
     assert.deepStrictEqual(decode(encode(untyped(Object.create(null)))), { a: {} })
   })
 
+  it("is refused with a FrameError, whatever it is, and else read again", () => {
+    const anything = FastCheck.anything({
+      withBigInt: true,
+      withDate: true,
+      withMap: true,
+      withNullPrototype: true,
+      withObjectString: true,
+      withSet: true,
+      withSparseArray: true,
+      withTypedArray: true,
+      withUnicodeString: true
+    })
+    FastCheck.assert(
+      FastCheck.property(anything, (value) => {
+        if (Schema.is(FieldTable.FieldTable)(untyped(value))) decode(encode(untyped(value)))
+        else fault(() => encode(untyped(value)))
+      }),
+      { numRuns: 2000 }
+    )
+    for (const type of ["decimal", "float", "longstr", "table", "int64", "timestamp"]) {
+      for (const inner of [undefined, null, {}, "", Number.NaN, []]) {
+        if ((type === "longstr" && inner === "") || (type === "float" && Number.isNaN(inner))) continue
+        const made = foreign({ [FieldTable.TypeId]: FieldTable.TypeId, type, value: inner })
+        assert.include(["Value", "Range"], made.reason, `${type} ${String(inner)}`)
+      }
+    }
+  })
+
   it("is refused as too deep when it holds itself", () => {
     const cycle: Record<string, unknown> = {}
     cycle["me"] = [cycle]

@@ -71,6 +71,7 @@ describe("encoding", () => {
       fault(run)
       assert.strictEqual(hex(writer.toBytes()), before)
     }
+    assert.deepInclude(fault(failing[1]!), { reason: "Range", field: "frame.channel", offset: 1 })
     const deep = fault(failing[2]!)
     assert.deepInclude(deep, { reason: "Range", field: "basic.headers.deep.a.0" })
     Frame.encodeMethod(writer, 1, flow)
@@ -80,7 +81,11 @@ describe("encoding", () => {
   it("refuses a method or header that is larger than a frame may be", () => {
     const writer = new ByteWriter()
     const headers = { big: "x".repeat(5000) }
-    assert.deepInclude(fault(() => Frame.encodeHeader(writer, 1, 0, { headers }, 4096)), { reason: "FrameSize" })
+    assert.deepInclude(fault(() => Frame.encodeHeader(writer, 1, 0, { headers }, 4096)), {
+      reason: "FrameSize",
+      field: "frame.size",
+      offset: 3
+    })
     assert.strictEqual(writer.length, 0)
     Frame.encodeMethod(writer, 1, flow, 13)
     assert.deepInclude(fault(() => Frame.encodeMethod(writer, 1, flow, 12)), { reason: "FrameSize" })

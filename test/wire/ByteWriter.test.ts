@@ -90,7 +90,9 @@ describe("ByteWriter", () => {
     }
     assert.deepInclude(fault(() => new ByteWriter().shortstr(foreign(1))), { reason: "Value" })
     assert.deepInclude(fault(() => new ByteWriter().longtext(foreign(null))), { reason: "Value" })
-    assert.deepInclude(fault(() => new ByteWriter().longbytes(foreign([1]))), { reason: "Value" })
+    for (const value of [[1], undefined, null, new ArrayBuffer(1)]) {
+      assert.deepInclude(fault(() => new ByteWriter().longbytes(foreign(value))), { reason: "Value" })
+    }
   })
 
   it("writes bytes and parts of bytes", () => {
