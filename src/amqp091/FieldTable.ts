@@ -71,6 +71,13 @@ export type Value =
  * Values by name. An `undefined` one is left out; names have up to 255 octets. Order is that of the object's own keys,
  * which puts whole numbers first; of entries with one name the last wins.
  *
+ * @example
+ * ```ts
+ * import { FieldTable } from "effect-amqp/amqp091"
+ *
+ * const headers: FieldTable.FieldTable = { retries: 3, tenant: "acme", weight: FieldTable.uint8(7), list: [1, null] }
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */

@@ -135,7 +135,7 @@ export type Frame = MethodFrame | HeaderFrame | BodyFrame | HeartbeatFrame | Pro
  * Octets of a frame around its payload: type, channel, size, and the end octet.
  *
  * @since 0.1.0
- * @category constants
+ * @category references
  */
 export const envelopeSize: number = parser.envelopeSize
 
@@ -143,7 +143,7 @@ export const envelopeSize: number = parser.envelopeSize
  * The frame size every peer takes before another one is agreed on.
  *
  * @since 0.1.0
- * @category constants
+ * @category references
  */
 export const minFrameSize = 4096
 
@@ -151,7 +151,7 @@ export const minFrameSize = 4096
  * The protocol header of 0-9-1: `AMQP`, 0, 0, 9, 1. Not to be written to.
  *
  * @since 0.1.0
- * @category constants
+ * @category references
  */
 export const protocolHeader: Uint8Array = Uint8Array.of(...parser.protocolId, 0, 0, 9, 1)
 
@@ -159,7 +159,7 @@ export const protocolHeader: Uint8Array = Uint8Array.of(...parser.protocolId, 0,
  * A heartbeat frame. Not to be written to.
  *
  * @since 0.1.0
- * @category constants
+ * @category references
  */
 export const heartbeat: Uint8Array = Uint8Array.of(parser.frameHeartbeat, 0, 0, 0, 0, 0, 0, parser.frameEnd)
 
@@ -344,6 +344,15 @@ export interface Decoder {
 /**
  * A decoder for one direction of one connection. Unlike the engines it makes an object of each frame: for tools, tests
  * and proxies.
+ *
+ * @example
+ * ```ts
+ * import { Frame } from "effect-amqp/amqp091"
+ *
+ * const decoder = Frame.makeDecoder()
+ * decoder.push(Frame.heartbeat.subarray(0, 3)) // []
+ * decoder.push(Frame.heartbeat.subarray(3)) // [{ _tag: "HeartbeatFrame", channel: 0 }]
+ * ```
  *
  * @since 0.1.0
  * @category decoding

@@ -370,7 +370,15 @@ export const MethodFromBytes: Schema.Schema<Method, Uint8Array> = Bytes.make("Me
 })
 
 /**
- * Each method as the payload of its frame, by its tag: `FromBytes.QueueDeclare`.
+ * Each method as the payload of its frame, by its tag.
+ *
+ * @example
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import { Method } from "effect-amqp/amqp091"
+ *
+ * Schema.encodeSync(Method.FromBytes.ChannelFlow)({ _tag: "ChannelFlow", active: true }) // Uint8Array 0 20 0 20 1
+ * ```
  *
  * @since 0.1.0
  * @category schemas

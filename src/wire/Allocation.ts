@@ -23,7 +23,7 @@ let bytes = 0
  * Bytes in one slab. A copy that is kept keeps its whole slab alive.
  *
  * @since 0.1.0
- * @category constants
+ * @category references
  */
 export const slabSize = 65536
 

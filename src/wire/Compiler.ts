@@ -17,7 +17,7 @@ import type { ByteWriter } from "./ByteWriter.ts"
  * The annotation that names the wire type of a field: put on last, since a later refinement would hide it.
  *
  * @since 0.1.0
- * @category annotations
+ * @category type ids
  */
 export const WireTypeId: unique symbol = Symbol.for("effect-amqp/wire/WireType")
 
@@ -26,7 +26,7 @@ export const WireTypeId: unique symbol = Symbol.for("effect-amqp/wire/WireType")
  * place among all fields. They are written as the type's `zero` and ignored when read.
  *
  * @since 0.1.0
- * @category annotations
+ * @category type ids
  */
 export const ReservedId: unique symbol = Symbol.for("effect-amqp/wire/Reserved")
 
@@ -34,7 +34,7 @@ export const ReservedId: unique symbol = Symbol.for("effect-amqp/wire/Reserved")
  * The wire type every dialect has: a boolean as one bit. Adjacent ones share octets, the first in the lowest bit.
  *
  * @since 0.1.0
- * @category constants
+ * @category references
  */
 export const bit = "bit"
 

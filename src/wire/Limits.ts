@@ -22,6 +22,6 @@ export interface Limits {
  * The limits that hold unless others are given.
  *
  * @since 0.1.0
- * @category constants
+ * @category references
  */
 export const defaults: Limits = { maxTableDepth: 32, maxTableEntries: 4096 }
