@@ -369,6 +369,11 @@ export const display = (options: ConnectionOptions): string =>
     (name, value) => name === "password" || value.includes("-----BEGIN") ? "**" : value === "…" ? value : undefined
   )
 
+/** A bare text in the place of a Redacted one would be quoted in the error. */
+const RedactedText = Schema.RedactedFromSelf(Schema.String).annotations({
+  message: () => ({ message: "Expected a Redacted text", override: true })
+})
+
 /**
  * A URL as a Schema, by the given reading; {@link FromUrl} is the usual one.
  *
@@ -378,7 +383,7 @@ export const display = (options: ConnectionOptions): string =>
 export const fromUrl = (
   readOptions: ConnectionOptions.ReadOptions = {}
 ): Schema.Schema<ConnectionOptions, Redacted.Redacted> =>
-  Schema.transformOrFail(Schema.RedactedFromSelf(Schema.String), Schema.typeSchema(ConnectionOptions), {
+  Schema.transformOrFail(RedactedText, Schema.typeSchema(ConnectionOptions), {
     strict: true,
     decode: (text, _, ast) =>
       Either.mapLeft(
@@ -419,7 +424,7 @@ export const listFromUrl = (
   readOptions: ConnectionOptions.ReadOptions = {}
 ): Schema.Schema<readonly [ConnectionOptions, ...Array<ConnectionOptions>], Redacted.Redacted> =>
   Schema.transformOrFail(
-    Schema.RedactedFromSelf(Schema.String),
+    RedactedText,
     Schema.typeSchema(Schema.NonEmptyArray(ConnectionOptions)),
     {
       strict: true,

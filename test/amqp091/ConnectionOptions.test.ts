@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Equal from "effect/Equal"
+import * as FastCheck from "effect/FastCheck"
 import * as Hash from "effect/Hash"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
@@ -279,6 +280,12 @@ describe("parameters", () => {
     )
     assert.include(left(`amqps://h?ssl_options=${json({ certfile: "/c.pem" })}`), "needs both certfile and keyfile")
     assert.include(left("amqps://h?ssl_options=%5B%5D"), "must be a JSON object or null")
+    assert.include(left(`amqps://h?ssl_options=${json({ ca_certs: 1 })}`), "ssl_options.ca_certs: must be a text")
+    const both = ["cacertfile=/ca&ssl_ca_data=-----BEGIN", "ssl_ca_data=-----BEGIN&cacertfile=/ca"].map((q) =>
+      right(`amqps://h?${q}`)
+    )
+    assert.isTrue(Equal.equals(both[0], both[1]))
+    assert.include(left(`amqps://h?cacertfile=/a&ssl_options=${json({ ca_certs: "/b" })}`), "contradicts cacertfile")
   })
 
   it("U21 TLS by files, as RabbitMQ and amqp-client.js name them; verification is on", () => {
@@ -475,6 +482,18 @@ describe("options", () => {
     assert.throws(() => ConnectionOptions.clone(options, { port: 0 }), /^port:/)
     assert.isTrue(Either.isLeft(ConnectionOptions.cloneEither(options, { port: 0 })))
   })
+})
+
+describe("any value in the place of an option ends in options or in a ParameterError", () => {
+  const key = FastCheck.constantFrom(
+    ..."scheme host port vhost username password credentials tls tcp clientProperties heartbeat".split(" "),
+    ..."retryDelay socketTimeout channelMax locale name insist failover".split(" ")
+  )
+  const value = FastCheck.anything({ withBigInt: true, withDate: true, withNullPrototype: true, withTypedArray: true })
+  it.prop("and what was made can be shown", [FastCheck.dictionary(key, value)], ([input]) => {
+    const made = ConnectionOptions.makeEither(input)
+    if (Either.isRight(made)) assert.match(String(made.right), /^(amqps?|memory):/)
+  }, { fastCheck: { numRuns: 2000 } })
 })
 
 describe("resolve", () => {

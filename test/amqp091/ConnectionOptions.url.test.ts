@@ -11,6 +11,7 @@ import * as ConnectionOptions from "../../src/amqp091/ConnectionOptions.ts"
 import * as Credentials from "../../src/Credentials.ts"
 import {
   arbitraryInput,
+  decode,
   encode,
   encodeFault,
   left,
@@ -295,6 +296,28 @@ describe("decode after encode is the identity", () => {
   }, { fastCheck: { numRuns: 500 } })
 })
 
+describe("any query ends in options that read back the same, or in an error", () => {
+  const name = FastCheck.constantFrom(
+    ..."heartbeat ssl_options ssl tcp_options client_properties auth_mechanism verify cacertfile keyfile".split(" "),
+    ..."certfile password ssl_ca_data socket_timeout frameMax toString __proto__ constructor".split(" ")
+  )
+  const value = FastCheck.oneof(
+    FastCheck.constantFrom("null", "true", "5", "{}", "[]", "-1", "1.5", "-----BEGIN"),
+    FastCheck.json(),
+    FastCheck.fullUnicodeString()
+  )
+  it.prop(
+    "lenient or not",
+    [FastCheck.array(FastCheck.tuple(name, value)), FastCheck.boolean()],
+    ([query, lenient]) => {
+      const text = query.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&")
+      const decoded = decode(`amqp://h?${text}`, { lenient })
+      if (Either.isRight(decoded)) assert.isTrue(Equal.equals(right(encode(decoded.right)), decoded.right))
+    },
+    { fastCheck: { numRuns: 2000 } }
+  )
+})
+
 describe("no substring of a password shows anywhere", () => {
   const password = "Zq7xW9vK3jY5"
   const pieces = Array.from({ length: password.length - 3 }, (_, at) => password.slice(at, at + 4))
@@ -346,4 +369,17 @@ describe("no substring of a password shows anywhere", () => {
       }
     })
   }
+
+  it("nor is a bare text quoted that was given in the place of a Redacted one", () => {
+    const text = `amqp://me:${password}@h`
+    for (
+      const result of [
+        Schema.decodeUnknownEither(ConnectionOptions.FromUrl)(text),
+        Schema.decodeUnknownEither(ConnectionOptions.ListFromUrl)(text)
+      ]
+    ) {
+      assert.isTrue(Either.isLeft<unknown, unknown>(result))
+      shows(Either.merge<unknown, unknown>(result))
+    }
+  })
 })

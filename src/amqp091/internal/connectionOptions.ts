@@ -11,7 +11,7 @@ import { defaultPort, isHostName, isIPv6 } from "../../AmqpUrl.ts"
 import * as Credentials from "../../Credentials.ts"
 import type { TcpOptions, TlsOptions } from "../../Transport.ts"
 import { fail, quote, unknownName } from "./connectionOptionsFault.ts"
-import { duration, integer, octets, scalarKeys, scalars } from "./connectionOptionsKinds.ts"
+import { duration, integer, isPlain, octets, same, scalarKeys, scalars } from "./connectionOptionsKinds.ts"
 import type { Kind, Scalars } from "./connectionOptionsKinds.ts"
 import { checkTls } from "./connectionOptionsTls.ts"
 
@@ -58,12 +58,6 @@ export interface Draft extends Writable<Omit<Fields, "tls" | "tcp" | "warnings">
 
 const isRecord = (value: unknown): value is { readonly [key: string]: unknown } =>
   typeof value === "object" && value !== null && !Array.isArray(value)
-
-const isPlain = (value: unknown): value is { readonly [key: string]: unknown } => {
-  if (!isRecord(value)) return false
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null
-}
 
 /** A copy of a field table's plain parts; what the codec could never write is refused now. @internal */
 export const checkTable = (parameter: string, value: unknown, depth = 0): ClientProperties => {
@@ -116,7 +110,7 @@ export const checkTcp = (parameter: string, value: unknown): TcpOptions | null =
   return tcp
 }
 
-const unsupportedScheme = (scheme: string): never =>
+const unsupportedScheme = (scheme: unknown): never =>
   scheme === "ws" || scheme === "wss" ?
     fail(
       "UnsupportedTransport",
@@ -127,7 +121,7 @@ const unsupportedScheme = (scheme: string): never =>
 
 /** @internal */
 export const checkScheme = (scheme: unknown): Scheme =>
-  scheme === "amqp" || scheme === "amqps" || scheme === "memory" ? scheme : unsupportedScheme(String(scheme))
+  scheme === "amqp" || scheme === "amqps" || scheme === "memory" ? scheme : unsupportedScheme(scheme)
 
 /** @internal */
 export const checkVhost = (vhost: unknown): string => {
@@ -374,18 +368,6 @@ export const toDraft = (fields: Fields): Draft => ({
   tls: fields.tls !== undefined && Object.keys(fields.tls).length === 0 ? undefined : fields.tls,
   warnings: []
 })
-
-/** By content: records, lists and bytes too, which `Equal` compares by reference. @internal */
-export const same = (a: unknown, b: unknown): boolean => {
-  if (Equal.equals(a, b) || Object.is(a, b)) return true
-  if (Array.isArray(a)) return Array.isArray(b) && a.length === b.length && a.every((entry, at) => same(entry, b[at]))
-  if (a instanceof Uint8Array) {
-    return b instanceof Uint8Array && a.length === b.length && a.every((byte, at) => byte === b[at])
-  }
-  if (!isPlain(a) || !isPlain(b)) return false
-  const keys = Object.keys(a)
-  return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && same(a[key], b[key]))
-}
 
 const fieldKeys = inputKeys.filter((key) => key !== "username" && key !== "password") as ReadonlyArray<
   keyof Fields

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
+import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
 import { fail } from "./connectionOptionsFault.ts"
 
@@ -232,4 +233,25 @@ export const chooseHeartbeat = (choice: Scalars["heartbeat"], serverSeconds: num
   return chosen === undefined ?
     fail("Value", "heartbeat", "the function must give whole seconds from 0 to 65535, as a Duration") :
     Duration.toSeconds(chosen)
+}
+
+// --- Values ---
+
+/** @internal */
+export const isPlain = (value: unknown): value is { readonly [key: string]: unknown } => {
+  if (typeof value !== "object" || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}
+
+/** By content: records, lists and bytes too, which `Equal` compares by reference. @internal */
+export const same = (a: unknown, b: unknown): boolean => {
+  if (Equal.equals(a, b) || Object.is(a, b)) return true
+  if (Array.isArray(a)) return Array.isArray(b) && a.length === b.length && a.every((entry, at) => same(entry, b[at]))
+  if (a instanceof Uint8Array) {
+    return b instanceof Uint8Array && a.length === b.length && a.every((byte, at) => byte === b[at])
+  }
+  if (!isPlain(a) || !isPlain(b)) return false
+  const keys = Object.keys(a)
+  return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && same(a[key], b[key]))
 }

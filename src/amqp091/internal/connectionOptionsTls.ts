@@ -4,10 +4,10 @@
  *
  * @since 0.1.0
  */
-import * as Equal from "effect/Equal"
 import * as Redacted from "effect/Redacted"
 import type { Pem, TlsOptions } from "../../Transport.ts"
 import { fail, parseJson, quote, unknownName } from "./connectionOptionsFault.ts"
+import { same } from "./connectionOptionsKinds.ts"
 
 type Writable<A> = { -readonly [K in keyof A]: A[K] }
 
@@ -68,34 +68,25 @@ export const checkTls = (parameter: string, value: unknown): TlsOptions => {
 
 // --- In a URL ---
 
+/** Files and data are two sources of one list of authorities, not two statements about it. */
+interface Said extends Writable<Omit<TlsOptions, "ca">> {
+  caFiles?: ReadonlyArray<Pem>
+  caData?: ReadonlyArray<Pem>
+}
+
 /** What a URL has said about TLS so far, and which name said it. */
 interface Slots {
-  readonly tls: Writable<TlsOptions>
+  readonly tls: Said
   readonly saidBy: Map<string, string>
   readonly warnings: Array<string>
   switch: { readonly on: boolean; readonly saidBy: string } | undefined
 }
 
-const set = <K extends keyof TlsOptions>(slots: Slots, name: string, key: K, value: TlsOptions[K]): void => {
+const set = <K extends keyof Said>(slots: Slots, name: string, key: K, value: Said[K]): void => {
   const before = slots.saidBy.get(key)
-  const isSame = key === "ca" || key === "cert" || key === "key" ?
-    samePems(slots.tls[key], value) :
-    Equal.equals(slots.tls[key], value)
-  if (before !== undefined && !isSame) fail("Contradiction", name, `contradicts ${before}`)
+  if (before !== undefined && !same(slots.tls[key], value)) fail("Contradiction", name, `contradicts ${before}`)
   slots.tls[key] = value
   slots.saidBy.set(key, name)
-}
-
-const samePem = (a: Pem, b: Pem): boolean =>
-  "file" in a ? "file" in b && a.file === b.file : !("file" in b) && Equal.equals(a.pem, b.pem)
-
-const samePems = (a: unknown, b: unknown): boolean => {
-  const as: ReadonlyArray<unknown> = Array.isArray(a) ? a : [a]
-  const bs: ReadonlyArray<unknown> = Array.isArray(b) ? b : [b]
-  return as.length === bs.length && as.every((pem, at) => {
-    const other = bs[at]
-    return isPem(pem) && isPem(other) && samePem(pem, other)
-  })
 }
 
 const marker = "-----BEGIN"
@@ -165,20 +156,15 @@ const sslKeys = [
 ] as const
 
 const readSslKey = (slots: Slots, name: string, key: string, value: unknown): void => {
-  if (value === null) return
+  // Python's None: nothing is said.
+  if (value === null && sslKeys.some((known) => known === key)) return
   switch (key) {
     case "ca_certs":
     case "cafile":
-      return set(slots, name, "ca", asTexts(name, value).map(pemOf))
+      return set(slots, name, "caFiles", asTexts(name, value).map(pemOf))
     case "ca_data":
-    case "cadata": {
-      const pems = asTexts(name, value).map((text): Pem => ({ pem: Redacted.make(text) }))
-      // Files and data are two sources of one list, not two statements about it.
-      const files = slots.tls.ca?.filter((pem) => "file" in pem) ?? []
-      slots.tls.ca = [...files, ...pems]
-      slots.saidBy.set("ca", name)
-      return
-    }
+    case "cadata":
+      return set(slots, name, "caData", asTexts(name, value).map((text) => ({ pem: Redacted.make(text) })))
     case "ca_path":
     case "capath":
       return set(slots, name, "caPath", asText(name, value))
@@ -199,7 +185,7 @@ const readSslKey = (slots: Slots, name: string, key: string, value: unknown): vo
     case "check_hostname":
       return set(slots, name, "checkHostname", asBoolean(name, value))
     default:
-      return unknownName(name, key, sslKeys)
+      return unknownName(name.replace(/\..*/s, ""), key, sslKeys)
   }
 }
 
@@ -219,10 +205,7 @@ const readWhole = (slots: Slots, name: string, text: string): void => {
     return fail("Value", name, `must be a JSON object or null${name === "ssl" ? ", true or false" : ""}`)
   }
   turn(slots, name, true)
-  const entries = Object.entries(value)
-  // Files first: data is added to them.
-  for (const [key, entry] of entries) if (!/^ca_?data$/.test(key)) readSslKey(slots, name, key, entry)
-  for (const [key, entry] of entries) if (/^ca_?data$/.test(key)) readSslKey(slots, name, key, entry)
+  for (const [key, entry] of Object.entries(value)) readSslKey(slots, `${name}.${key}`, key, entry)
 }
 
 const readers: { readonly [name: string]: (slots: Slots, name: string, text: string) => void } = {
@@ -276,7 +259,9 @@ export const readTls = (
     return { tls: null, warnings: slots.warnings }
   }
   const isOn = slots.switch !== undefined || option !== undefined
-  return { tls: isOn ? normalize(option ?? "ssl_options", slots.tls) : undefined, warnings: slots.warnings }
+  const { caData = [], caFiles = [], ...rest } = slots.tls
+  const tls = { ...rest, ca: [...caFiles, ...caData] }
+  return { tls: isOn ? normalize(option ?? "ssl_options", tls) : undefined, warnings: slots.warnings }
 }
 
 /**
@@ -293,17 +278,19 @@ export const printTls = (
     const text = "file" in pem ? pem.file : Redacted.value(pem.pem)
     return text.startsWith(marker) === "file" in pem ? onUnprintable(name, `in a URL, PEM starts with ${marker}`) : text
   }
-  const [ca, ...others] = tls.ca ?? []
   const files = tls.ca?.flatMap((pem) => "file" in pem ? [pem.file] : []) ?? []
   const pems = tls.ca?.flatMap((pem) => "file" in pem ? [] : [Redacted.value(pem.pem)]) ?? []
-  // A list of authorities and a host that is called "disable" have no flat name.
+  const [ca, ...others] = [...files, ...pems]
+  // Several authorities, PEM that does not start as PEM does, and a host called "disable" have no flat name.
+  const isFlat = others.length === 0 && (files.length === 1 || ca?.startsWith(marker) === true)
+  if (files.some((file) => file.startsWith(marker))) onUnprintable("cacertfile", `in a URL, PEM starts with ${marker}`)
   const whole = {
-    ...(others.length > 0 && files.length > 0 ? { ca_certs: files } : {}),
-    ...(others.length > 0 && pems.length > 0 ? { ca_data: pems } : {}),
+    ...(isFlat || files.length === 0 ? {} : { ca_certs: files }),
+    ...(isFlat || pems.length === 0 ? {} : { ca_data: pems }),
     ...(tls.serverName === "disable" ? { server_hostname: "disable" } : {})
   }
   const pairs: ReadonlyArray<readonly [string, string | undefined]> = [
-    ["cacertfile", ca === undefined || others.length > 0 ? undefined : pemText("cacertfile", ca)],
+    ["cacertfile", isFlat ? ca : undefined],
     ["certfile", tls.cert === undefined ? undefined : pemText("certfile", tls.cert)],
     ["keyfile", tls.key === undefined ? undefined : pemText("keyfile", tls.key)],
     ["password", tls.passphrase === undefined ? undefined : Redacted.value(tls.passphrase)],
