@@ -60,6 +60,8 @@ export class ParameterError extends Data.TaggedError("ParameterError")<{
 }
 
 /**
+ * What an {@link AmqpUrl} is made of.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -112,6 +114,8 @@ export class AmqpUrl extends Data.Class<AmqpUrl.Fields> {
 }
 
 /**
+ * What a protocol adds to the grammar.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -10,12 +10,16 @@ import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 
 /**
+ * Marks what this module made.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: unique symbol = Symbol.for("effect-amqp/Credentials")
 
 /**
+ * The type of that mark.
+ *
  * @since 0.1.0
  * @category type ids
  */
@@ -113,18 +117,24 @@ export class Custom extends Data.TaggedClass("Custom")<{
 }
 
 /**
+ * Everything a broker may be told; which of it, its mechanisms decide.
+ *
  * @since 0.1.0
  * @category models
  */
 export type Credentials = Plain | AmqPlain | External | Anonymous | OAuth2 | RabbitCrDemo | Custom
 
 /**
+ * Whether a value was made here.
+ *
  * @since 0.1.0
  * @category guards
  */
 export const isCredentials = (u: unknown): u is Credentials => Predicate.hasProperty(u, TypeId)
 
 /**
+ * Whether a value can be a {@link Secret}: Redacted, or an Effect.
+ *
  * @since 0.1.0
  * @category guards
  */

@@ -42,7 +42,7 @@ export type DurationText = Exclude<Duration.DurationInput, number | bigint>
  * @since 0.1.0
  * @category models
  */
-export type Failover = kinds.Failover
+export type Failover = "in-order" | "round-robin" | "shuffle" | "random" | "priority"
 
 /**
  * Chooses the heartbeat when the server has said what it would like; whole seconds, 0 turns heartbeats off.
@@ -50,9 +50,11 @@ export type Failover = kinds.Failover
  * @since 0.1.0
  * @category models
  */
-export type HeartbeatChoice = kinds.HeartbeatChoice
+export type HeartbeatChoice = (serverValue: Duration.Duration) => Duration.Duration
 
 /**
+ * What {@link make} and {@link resolve} take.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -222,6 +224,8 @@ export class ConnectionOptions extends Schema.Class<ConnectionOptions>("effect-a
 }
 
 /**
+ * Whether a value is a complete set of parameters, made here.
+ *
  * @since 0.1.0
  * @category guards
  */

@@ -81,7 +81,7 @@ const pem = FastCheck.oneof(
   text.map((value) => ({ pem: Redacted.make(`-----BEGIN ${value}`) }))
 )
 const tls = FastCheck.record({
-  ca: optional(FastCheck.array(pem, { maxLength: 3 })),
+  ca: optional(FastCheck.array(pem, { minLength: 1, maxLength: 3 })),
   caPath: optional(text),
   identity: optional(FastCheck.record({ cert: pem, key: pem, passphrase: optional(secret) })),
   verify: optional(FastCheck.boolean()),

@@ -159,6 +159,7 @@ describe("URL rules", () => {
   it("R09 an unknown name is an error with near names; lenient makes it a warning", () => {
     assert.include(left("amqp://h?hartbeat=5"), "query: \"hartbeat\" is not known; did you mean heartbeat?")
     assert.include(left("amqp://h?Heartbeat=5"), "did you mean heartbeat?")
+    assert.include(left("amqp://h?constructor=5"), "query: \"constructor\" is not known")
     assert.include(left("amqp://h?idle_timeout=5"), "idle_timeout: belongs to AMQP 1.0; AMQP 0-9-1 has heartbeat")
     const options = right("amqp://h?hartbeat=5&frame_max=8192&idle_timeout=5", { lenient: true })
     assert.strictEqual(options.frameMax, 8192)
@@ -184,6 +185,11 @@ describe("URL rules", () => {
     assert.strictEqual(right("amqp://h?channelMax=5&channel_max=5").channelMax, 5)
     assert.include(left("amqp://h?channelMax=5&channel_max=6"), "channel_max: contradicts channelMax")
     assert.include(left("amqp://h?CHANNEL_MAX=5"), "UnknownName")
+    assert.include(
+      left("amqps://h?serverNameIndication=a&server_name_indication=b"),
+      "contradicts serverNameIndication"
+    )
+    assert.include(left("amqp://h?tcpOptions={}&tcp_options={}"), "tcp_options: is given more than once")
   })
 
   it("R09 numbers are strictly decimal", () => {

@@ -22,15 +22,26 @@ export const quote = (value: unknown): string => {
   return `${JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)} is`
 }
 
-/** @internal */
-export const unknownName = (parameter: string, name: string, known: Iterable<string>, isShown = true): never => {
+/**
+ * A name nobody knows, with those that are near; `isShown` is false where it may be half of a secret.
+ *
+ * @internal
+ */
+export const unknown = (
+  parameter: string,
+  name: string,
+  known: Iterable<string>,
+  isShown = true
+): ParameterError => {
   const near = isShown ? nearest(name, known) : []
   const shown = isShown && /^[A-Za-z0-9_.-]{1,40}$/.test(name) ? `"${name}"` : "a name in it"
-  return fail(
-    "UnknownName",
-    parameter,
-    `${shown} is not known${near.length === 0 ? "" : `; did you mean ${near.join(" or ")}?`}`
-  )
+  const hint = near.length === 0 ? "" : `; did you mean ${near.join(" or ")}?`
+  return new ParameterError({ reason: "UnknownName", parameter, text: `${shown} is not known${hint}` })
+}
+
+/** @internal */
+export const unknownName = (parameter: string, name: string, known: Iterable<string>): never => {
+  throw unknown(parameter, name, known)
 }
 
 /** @internal */

@@ -19,7 +19,7 @@ const isPem = (value: unknown): value is Pem =>
     ("pem" in value && Redacted.isRedacted(value.pem)))
 
 const checks: { readonly [K in keyof Required<TlsOptions>]: (value: unknown) => boolean } = {
-  ca: (value) => Array.isArray(value) && value.every(isPem),
+  ca: (value) => Array.isArray(value) && value.length > 0 && value.every(isPem), // none: nobody to trust
   caPath: (value) => typeof value === "string" && value !== "",
   cert: isPem,
   key: isPem,
@@ -48,7 +48,6 @@ const normalize = (parameter: string, tls: TlsOptions): TlsOptions => {
   if (tls.passphrase !== undefined && Redacted.value(tls.passphrase) === "") delete normal.passphrase
   if (tls.ca !== undefined) {
     normal.ca = [...tls.ca.filter((pem) => "file" in pem), ...tls.ca.filter((pem) => !("file" in pem))]
-    if (tls.ca.length === 0) delete normal.ca
   }
   return Object.fromEntries(Object.entries(normal).filter(([, value]) => value !== undefined))
 }
@@ -74,13 +73,16 @@ interface Said extends Writable<Omit<TlsOptions, "ca">> {
   caData?: ReadonlyArray<Pem>
 }
 
-/** What a URL has said about TLS so far, and which name said it. */
-interface Slots {
+/** What a URL has said about TLS so far, and which name said it. @internal */
+export interface Slots {
   readonly tls: Said
   readonly saidBy: Map<string, string>
   readonly warnings: Array<string>
   switch: { readonly on: boolean; readonly saidBy: string } | undefined
 }
+
+/** @internal */
+export const noTls = (): Slots => ({ tls: {}, saidBy: new Map(), warnings: [], switch: undefined })
 
 const set = <K extends keyof Said>(slots: Slots, name: string, key: K, value: Said[K]): void => {
   const before = slots.saidBy.get(key)
@@ -208,47 +210,45 @@ const readWhole = (slots: Slots, name: string, text: string): void => {
   for (const [key, entry] of Object.entries(value)) readSslKey(slots, `${name}.${key}`, key, entry)
 }
 
-const readers: { readonly [name: string]: (slots: Slots, name: string, text: string) => void } = {
-  ssl_options: readWhole,
-  ssl: readWhole,
-  cacertfile: (slots, name, text) => readSslKey(slots, name, "ca_certs", text),
-  certfile: (slots, name, text) => readSslKey(slots, name, "certfile", text),
-  keyfile: (slots, name, text) => readSslKey(slots, name, "keyfile", text),
-  password: (slots, name, text) => readSslKey(slots, name, "password", text),
-  verify: (slots, name, text) =>
-    text === "verify_peer" || text === "verify_none" ?
-      set(slots, name, "verify", text === "verify_peer") :
-      fail("Value", name, `${quote(text)} not one of verify_peer, verify_none`),
-  server_name_indication: (slots, name, text) => set(slots, name, "serverName", text === "disable" ? null : text),
-  insecure: (slots, name, text) => set(slots, name, "verify", !asBoolean(name, text)),
-  depth: (slots, name, text) =>
-    /^\d{1,3}$/.test(text) ?
-      void slots.warnings.push("depth: has no effect, the whole chain is verified") :
-      fail("Value", name, `${quote(text)} not a whole number`),
-  fail_if_no_peer_cert: (slots, name, text) => {
-    asBoolean(name, text)
-    slots.warnings.push("fail_if_no_peer_cert: has no effect, a server always shows a certificate")
-  },
-  ...Object.fromEntries(sslKeys.map((key) => [
-    `ssl_${key}`,
-    (slots: Slots, name: string, text: string) => readSslKey(slots, name, key, text)
-  ]))
-}
-
-/** @internal */
-export const tlsNames: ReadonlyArray<string> = Object.keys(readers)
-
 /**
- * The TLS of a URL from its query: `undefined` where nothing was said, `null` where it was turned off.
+ * A reader for each name, which is told the name as it was written.
  *
  * @internal
  */
-export const readTls = (
-  scheme: string,
-  entries: ReadonlyArray<readonly [name: string, value: string]>
-): { readonly tls: TlsOptions | null | undefined; readonly warnings: ReadonlyArray<string> } => {
-  const slots: Slots = { tls: {}, saidBy: new Map(), warnings: [], switch: undefined }
-  for (const [name, value] of entries) readers[name]?.(slots, name, value)
+export const tlsReaders: { readonly [name: string]: ((slots: Slots, name: string, text: string) => void) | undefined } =
+  {
+    ssl_options: readWhole,
+    ssl: readWhole,
+    cacertfile: (slots, name, text) => readSslKey(slots, name, "ca_certs", text),
+    certfile: (slots, name, text) => readSslKey(slots, name, "certfile", text),
+    keyfile: (slots, name, text) => readSslKey(slots, name, "keyfile", text),
+    password: (slots, name, text) => readSslKey(slots, name, "password", text),
+    verify: (slots, name, text) =>
+      text === "verify_peer" || text === "verify_none" ?
+        set(slots, name, "verify", text === "verify_peer") :
+        fail("Value", name, `${quote(text)} not one of verify_peer, verify_none`),
+    server_name_indication: (slots, name, text) => set(slots, name, "serverName", text === "disable" ? null : text),
+    insecure: (slots, name, text) => set(slots, name, "verify", !asBoolean(name, text)),
+    depth: (slots, name, text) =>
+      /^\d{1,3}$/.test(text) ?
+        void slots.warnings.push("depth: has no effect, the whole chain is verified") :
+        fail("Value", name, `${quote(text)} not a whole number`),
+    fail_if_no_peer_cert: (slots, name, text) => {
+      asBoolean(name, text)
+      slots.warnings.push("fail_if_no_peer_cert: has no effect, a server always shows a certificate")
+    },
+    ...Object.fromEntries(sslKeys.map((key) => [
+      `ssl_${key}`,
+      (slots: Slots, name: string, text: string) => readSslKey(slots, name, key, text)
+    ]))
+  }
+
+/**
+ * The TLS a URL asks for: `undefined` where nothing was said, `null` where it was turned off.
+ *
+ * @internal
+ */
+export const completeTls = (scheme: string, slots: Slots): TlsOptions | null | undefined => {
   const [option] = slots.saidBy.values()
   if (slots.switch?.on === false) {
     const { saidBy } = slots.switch
@@ -256,12 +256,12 @@ export const readTls = (
       fail("Contradiction", saidBy, "turns TLS off in an amqps: URL; write amqp: for a plain connection")
     }
     if (option !== undefined) fail("Contradiction", saidBy, `turns TLS off, and ${option} is given`)
-    return { tls: null, warnings: slots.warnings }
+    return null
   }
-  const isOn = slots.switch !== undefined || option !== undefined
-  const { caData = [], caFiles = [], ...rest } = slots.tls
-  const tls = { ...rest, ca: [...caFiles, ...caData] }
-  return { tls: isOn ? normalize(option ?? "ssl_options", tls) : undefined, warnings: slots.warnings }
+  if (slots.switch === undefined && option === undefined) return undefined
+  const { caData = [], caFiles = [], ...tls } = slots.tls
+  const ca = [...caFiles, ...caData]
+  return normalize(option ?? "ssl_options", ca.length === 0 ? tls : { ...tls, ca })
 }
 
 /**

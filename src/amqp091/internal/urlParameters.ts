@@ -13,10 +13,10 @@ import type * as Credentials from "../../Credentials.ts"
 import type { TcpOptions } from "../../Transport.ts"
 import type { Draft, Fields, Mechanism } from "./connectionOptions.ts"
 import { assignScalar, checkScheme, checkTable, checkTcp, checkVhost, merge } from "./connectionOptions.ts"
-import { fail, parseJson, quote, unknownName } from "./connectionOptionsFault.ts"
+import { fail, parseJson, quote, unknown, unknownName } from "./connectionOptionsFault.ts"
 import { same, scalarKeys, scalars, secondsToText } from "./connectionOptionsKinds.ts"
 import type { Kind, Scalars } from "./connectionOptionsKinds.ts"
-import { printTls, readTls, tlsNames } from "./connectionOptionsTls.ts"
+import { completeTls, noTls, printTls, tlsReaders } from "./connectionOptionsTls.ts"
 
 /** @internal */
 export interface ReadOptions {
@@ -39,13 +39,14 @@ const others = ["client_properties", "tcp_options", "auth_mechanism", "login_met
 
 /** Every name a URL may use, and the one it stands for. */
 const canonical = new Map(
-  [...scalarOf.keys(), ...tlsNames, ...others].flatMap((name) => [[name, name], [camelCase(name), name]] as const)
+  [...scalarOf.keys(), ...Object.keys(tlsReaders), ...others].flatMap((name) =>
+    [[name, name], [camelCase(name), name]] as const
+  )
 )
 
-const hints: { readonly [name: string]: string } = {
-  idle_timeout: "belongs to AMQP 1.0; AMQP 0-9-1 has heartbeat",
-  idleTimeout: "belongs to AMQP 1.0; AMQP 0-9-1 has heartbeat"
-}
+const idle = "belongs to AMQP 1.0; AMQP 0-9-1 has heartbeat"
+
+const hints = new Map([["idle_timeout", idle], ["idleTimeout", idle]])
 
 // --- Values ---
 
@@ -166,41 +167,37 @@ export const read = (url: AmqpUrl, options: ReadOptions): Draft => {
   const seen = new Set<string>()
   const saidBy = new Map<string, string>()
   const mechanisms: Array<Mechanism> = []
-  const tls: Array<readonly [string, string]> = []
+  const tls = noTls()
   for (const [written, text] of url.query) {
     const name = canonical.get(written)
     if (name === undefined) {
-      try {
-        const hint = hints[written]
-        if (hint !== undefined) fail("UnknownName", written, hint)
-        unknownName("query", written, canonical.keys(), isShown)
-      } catch (error) {
-        if (options.lenient !== true || !(error instanceof ParameterError)) throw error
-        warnings.push(`${error.parameter}: ${error.text}`)
-      }
+      const hint = hints.get(written)
+      const fault = hint === undefined ?
+        unknown("query", written, canonical.keys(), isShown) :
+        new ParameterError({ reason: "UnknownName", parameter: written, text: hint })
+      if (options.lenient !== true) throw fault
+      warnings.push(`${fault.parameter}: ${fault.text}`)
       continue
     }
     if (text === "") fail("Value", written, "has no value")
-    if (seen.has(written) && name !== "auth_mechanism") fail("Repeated", written, "is given more than once")
-    seen.add(written)
     const key = scalarOf.get(name)
+    const reader = tlsReaders[name]
+    // Two spellings of one name may agree; of a JSON value they are a repetition.
+    const once = key === undefined && reader === undefined ? name : written
+    if (seen.has(once) && name !== "auth_mechanism") fail("Repeated", written, "is given more than once")
+    seen.add(once)
     if (key !== undefined) setScalar(draft, saidBy, key, written, text)
+    else if (reader !== undefined) reader(tls, written, text)
     else if (name === "auth_mechanism") {
       const mechanism = readMechanism(written, text)
       if (!mechanisms.includes(mechanism)) mechanisms.push(mechanism)
     } else if (name === "login_method") draft.mechanisms = [readMechanism(written, text)]
-    else if (name === "client_properties") {
-      const table = checkTable(written, parseJson(written, text))
-      if (draft.clientProperties !== undefined && JSON.stringify(draft.clientProperties) !== JSON.stringify(table)) {
-        fail("Contradiction", written, "contradicts client_properties")
-      }
-      draft.clientProperties = table
-    } else if (name === "tcp_options") {
-      if (seen.has("tcp_options") && seen.has("tcpOptions")) fail("Repeated", written, "is given more than once")
+    else if (name === "client_properties") draft.clientProperties = checkTable(written, parseJson(written, text))
+    else {
       const read = readTcp(written, text)
       draft.tcp = read.tcp
       warnings.push(...read.warnings)
-    } else tls.push([name, text])
+    }
   }
   if (mechanisms.length > 0) {
     const [method] = draft.mechanisms ?? []
@@ -209,9 +206,8 @@ export const read = (url: AmqpUrl, options: ReadOptions): Draft => {
     }
     draft.mechanisms = mechanisms
   }
-  const readOfTls = readTls(url.scheme, tls)
-  draft.tls = readOfTls.tls
-  warnings.push(...readOfTls.warnings)
+  draft.tls = completeTls(url.scheme, tls)
+  warnings.push(...tls.warnings)
   return draft
 }
 
