@@ -21,19 +21,12 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as AmqpUrl from "../AmqpUrl.ts"
 import * as Credentials from "../Credentials.ts"
+import type { DurationText } from "../Reconnect.ts"
 import type { TcpOptions, TlsOptions } from "../Transport.ts"
 import * as internal from "./internal/connectionOptions.ts"
 import { fail } from "./internal/connectionOptionsFault.ts"
 import * as kinds from "./internal/connectionOptionsKinds.ts"
 import * as urlParameters from "./internal/urlParameters.ts"
-
-/**
- * A duration as an option takes it: never a bare number, which would be milliseconds to Effect and seconds to AMQP.
- *
- * @since 0.1.0
- * @category models
- */
-export type DurationText = Exclude<Duration.DurationInput, number | bigint>
 
 /**
  * How the next endpoint is chosen: from the first again (`in-order`), from the next one (`round-robin`), in an order
