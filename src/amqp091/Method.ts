@@ -285,8 +285,7 @@ const byId = new Map(definitions.map((definition) => [definition.classId << 16 |
  * @since 0.1.0
  * @category references
  */
-// The map has every tag.
-export const definition = (tag: Tag): Definition => byTag.get(tag)!
+export const definition = (tag: Tag): Definition => byTag.get(tag)! // the map has every tag
 
 /**
  * The name of a method as brokers write it: `queue.declare-ok`.

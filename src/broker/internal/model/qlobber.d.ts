@@ -1,3 +1,6 @@
+/**
+ * The types of what the model uses of qlobber, which ships none.
+ */
 declare module "qlobber" {
   export class QlobberDedup<A> {
     constructor(options: {
