@@ -19,19 +19,19 @@ export class Flusher {
   private writable = true
   private closed = false
 
-  /** `onSpace` is called after each flush and drain: publishers that wait for room look again. */
+  /** `onSpace` is called when octets were written, and when the pipe has drained: publishers that wait look again. */
   constructor(pipe: Pipe, output: Output, onSpace: () => void) {
     this.pipe = pipe
     this.output = output
     this.onSpace = onSpace
+    // Not after a flush: what is handed over counts as pending until it is written.
+    output.onWritten = this.space
   }
 
   /** There is output: flush it at the end of this turn. */
   request(): void {
-    if (this.output.unflushed >= full) return this.now()
-    if (this.scheduled || !this.writable || this.closed) return
-    this.scheduled = true
-    this.pipe.endOfTurn(this.turn)
+    if (this.output.buffered >= full) return this.now()
+    this.schedule()
   }
 
   /** Flush without waiting for the end of the turn. */
@@ -39,22 +39,25 @@ export class Flusher {
     if (this.closed || !this.writable || this.output.unflushed === 0) return
     this.writable = this.output.flush(this.pipe)
     // What is left of large bodies goes out in the next turn, behind what became urgent meanwhile.
-    if (this.writable && this.output.unflushed > 0) this.request1()
+    if (this.output.unflushed > 0) this.schedule()
   }
 
   drained(): void {
     this.writable = true
     this.now()
-    this.onSpace()
+    this.space()
   }
 
+  /** The last words go to the pipe, whether it wants more or not; the rest is forgotten. */
   close(): void {
+    if (this.closed) return
     this.closed = true
+    this.output.flushFrames(this.pipe)
     this.output.discard()
   }
 
-  private request1(): void {
-    if (this.scheduled) return
+  private schedule(): void {
+    if (this.scheduled || !this.writable || this.closed) return
     this.scheduled = true
     this.pipe.endOfTurn(this.turn)
   }
@@ -62,6 +65,9 @@ export class Flusher {
   private readonly turn = (): void => {
     this.scheduled = false
     this.now()
-    this.onSpace()
+  }
+
+  private readonly space = (): void => {
+    if (!this.closed) this.onSpace()
   }
 }

@@ -39,11 +39,18 @@ export class Output {
   private readonly scratch = new ByteWriter(1024)
   private readonly queues = new Map<number, Array<Queued>>()
   private readonly spares: Array<Uint8Array> = []
+  /** The end of everything: goes when no body waits any more. */
+  private farewell: Uint8Array | undefined
+  /** Where the frames between `begin` and `commit` go: the queue of their channel, if it has one. */
+  private queue: Array<Queued> | undefined
+  private mark = 0
   private queued = 0
   private unwritten = 0
   private readonly framing: BodyFraming
   /** The most body octets a frame may carry. */
   maxBody = 4088
+  /** Called when octets have been written, and `pending` is less. */
+  onWritten: (() => void) | undefined
 
   constructor(framing: BodyFraming) {
     this.framing = framing
@@ -59,20 +66,58 @@ export class Output {
     return this.writer.length + this.queued
   }
 
+  /** Octets in the buffer, which would only grow. */
+  get buffered(): number {
+    return this.writer.length
+  }
+
+  /** Begins frames of one channel: they are encoded into what it returns, up to `commit` or `cancel`. */
+  begin(channel: number): ByteWriter {
+    this.queue = this.queues.size === 0 ? undefined : this.queues.get(channel)
+    const writer = this.queue === undefined ? this.writer : this.scratch
+    this.mark = writer.length
+    return writer
+  }
+
+  /** The frames since `begin` are whole. */
+  commit(): void {
+    if (this.queue === undefined) return
+    this.enqueue(this.queue, this.takeScratch())
+    this.queue = undefined
+  }
+
+  /** Takes back what was encoded since `begin`. */
+  cancel(): void {
+    const writer = this.queue === undefined ? this.writer : this.scratch
+    writer.length = this.mark
+    this.queue = undefined
+  }
+
   /**
    * Encodes frames of one channel. When `encode` throws, nothing of it is sent.
    */
   frames(channel: number, encode: (writer: ByteWriter) => void): void {
-    const queue = this.queues.get(channel)
-    const writer = queue === undefined ? this.writer : this.scratch
-    const mark = writer.length
+    const writer = this.begin(channel)
     try {
       encode(writer)
     } catch (error) {
-      writer.length = mark
+      this.cancel()
       throw error
     }
-    if (queue !== undefined) this.enqueue(queue, this.takeScratch())
+    this.commit()
+  }
+
+  /** Encodes what goes behind everything that waits. When `encode` throws, nothing of it is sent. */
+  last(encode: (writer: ByteWriter) => void): void {
+    if (this.queues.size === 0) return this.frames(0, encode)
+    try {
+      encode(this.scratch)
+    } catch (error) {
+      this.scratch.length = 0
+      throw error
+    }
+    this.farewell = this.takeScratch()
+    this.queued += this.farewell.length
   }
 
   /** Adds a body behind the frames just encoded on the same channel. */
@@ -89,23 +134,48 @@ export class Output {
 
   /** Hands over what waits; `false` when the sink wants no more for now. */
   flush(sink: Sink): boolean {
-    let writable = true
-    if (this.writer.length > 0) writable = this.handOver(sink)
+    let writable = this.flushFrames(sink)
     let budget = bodyBudget
-    while (writable && this.queues.size > 0 && budget > 0) {
-      for (const [channel, queue] of this.queues) {
-        budget -= this.oneFrame(sink, channel, queue)
-        if (queue.length === 0) this.queues.delete(channel)
+    while (writable && budget > 0) {
+      const next = this.queues.entries().next()
+      if (next.done === true) break
+      const [channel, queue] = next.value
+      // To the end of the round, which goes on with the next flush where this one stops.
+      this.queues.delete(channel)
+      const item = queue[0]
+      if (item?._tag === "Frames") {
+        budget -= this.putFrames(queue, item.bytes)
+      } else if (item !== undefined) {
+        const size = Math.min(this.maxBody, item.bytes.length - item.offset)
+        writable = this.putBody(sink, channel, queue, item, size)
+        budget -= size
       }
-      if (this.writer.length > 0) writable = this.handOver(sink)
+      if (queue.length > 0) this.queues.set(channel, queue)
+      if (writable && this.writer.length >= bufferSize - byReference) writable = this.handOver(sink)
     }
-    return writable
+    if (this.farewell !== undefined && this.queues.size === 0) {
+      this.queued -= this.farewell.length
+      this.writer.raw(this.farewell, 0, this.farewell.length)
+      this.farewell = undefined
+    }
+    return writable && this.flushFrames(sink)
+  }
+
+  /** Hands over what waits for no body: also the last words on a pipe that is not to be written to for now. */
+  flushFrames(sink: Sink): boolean {
+    return this.writer.length === 0 || this.handOver(sink)
   }
 
   /** Forgets what was not handed over. */
   discard(): void {
     this.writer.length = 0
+    this.dropQueued()
+  }
+
+  /** Forgets the large bodies and what waits behind them. */
+  dropQueued(): void {
     this.queues.clear()
+    this.farewell = undefined
     this.queued = 0
   }
 
@@ -129,30 +199,35 @@ export class Output {
     return bytes
   }
 
-  /** Puts the next frame of a queue behind what the writer holds, and says how many octets that were. */
-  private oneFrame(sink: Sink, channel: number, queue: Array<Queued>): number {
-    const item = queue[0]
-    if (item === undefined) return 0
-    if (item._tag === "Frames") {
-      queue.shift()
-      this.queued -= item.bytes.length
-      this.writer.raw(item.bytes, 0, item.bytes.length)
-      return item.bytes.length
-    }
-    const size = Math.min(this.maxBody, item.bytes.length - item.offset)
+  private putFrames(queue: Array<Queued>, bytes: Uint8Array): number {
+    queue.shift()
+    this.queued -= bytes.length
+    this.writer.raw(bytes, 0, bytes.length)
+    return bytes.length
+  }
+
+  /** Puts the next `size` octets of a body, as a frame, behind what the writer holds. */
+  private putBody(
+    sink: Sink,
+    channel: number,
+    queue: Array<Queued>,
+    item: Extract<Queued, { readonly _tag: "Body" }>,
+    size: number
+  ): boolean {
     const start = item.offset
     item.offset += size
     if (item.offset === item.bytes.length) queue.shift()
     this.queued -= size
     this.framing.head(this.writer, channel, size)
+    let writable = true
     if (size < byReference) {
       this.writer.raw(item.bytes, start, start + size)
     } else {
       this.handOver(sink)
-      this.write(sink, item.bytes.subarray(start, start + size))
+      writable = this.write(sink, item.bytes.subarray(start, start + size))
     }
     this.framing.tail(this.writer)
-    return size
+    return writable
   }
 
   private handOver(sink: Sink): boolean {
@@ -169,6 +244,7 @@ export class Output {
       if (reusable !== undefined && reusable.length === bufferSize && this.spares.length < spareBuffers) {
         this.spares.push(reusable)
       }
+      this.onWritten?.()
     })
   }
 }

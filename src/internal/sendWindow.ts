@@ -1,6 +1,7 @@
 /**
  * What was sent and not yet answered for: a ring of slots by sequence number, with a place for each item in flight.
- * Numbers start at 1 and are given in order; answers may come out of order and for many at once. Knows no protocol.
+ * Numbers start at 1 and are given in order; answers may come out of order and for many at once. Waiters may push,
+ * answer and reset from inside their own answer. Knows no protocol.
  *
  * @since 0.1.0
  */
@@ -25,6 +26,8 @@ export class SendWindow<A, E> {
   private oldest = 1
   private next = 1
   private open = 0
+  /** Numbers before a reset and after it are not the same numbers. */
+  private epoch = 0
 
   constructor(limit: number) {
     let size = 1
@@ -69,13 +72,8 @@ export class SendWindow<A, E> {
    */
   answer(number: number, multiple: boolean, fault?: (item: A) => E): boolean {
     if (number >= this.next || (number === 0 && !multiple)) return false
-    if (!multiple) {
-      if (number >= this.oldest) this.settle(number & this.mask, fault)
-    } else {
-      const last = number === 0 ? this.next - 1 : number
-      for (let each = this.oldest; each <= last; each++) this.settle(each & this.mask, fault)
-    }
-    this.advance()
+    if (multiple) this.settleThrough(number === 0 ? this.next - 1 : number, fault)
+    else if (number >= this.oldest) this.settle(number & this.mask, fault)
     return true
   }
 
@@ -99,7 +97,6 @@ export class SendWindow<A, E> {
       const item = this.items[slot]
       if (item !== undefined && matches(item)) {
         this.settle(slot, () => error)
-        this.advance()
         return true
       }
     }
@@ -108,15 +105,13 @@ export class SendWindow<A, E> {
 
   /** Fails what was sent at or before `time`; a late answer for it is ignored. */
   expire(time: number, fault: (item: A) => E): void {
-    while (this.open > 0 && this.oldestSentAt <= time) {
-      this.settle(this.oldest & this.mask, fault)
-      this.advance()
-    }
+    this.settleThrough(this.next - 1, fault, time)
   }
 
   /** Takes everything unanswered out, oldest first, and starts numbering at 1 again. */
   reset(): ReadonlyArray<{ readonly item: A; readonly waiter: Waiter<E> }> {
     const rest: Array<{ readonly item: A; readonly waiter: Waiter<E> }> = []
+    const failed: Array<{ readonly waiter: Waiter<E>; readonly failure: E }> = []
     for (let each = this.oldest; each < this.next; each++) {
       const slot = each & this.mask
       const item = this.items[slot]
@@ -125,12 +120,22 @@ export class SendWindow<A, E> {
       this.clear(slot)
       if (item === undefined || waiter === undefined) continue
       if (failure === undefined) rest.push({ item, waiter })
-      else waiter.failed(failure)
+      else failed.push({ waiter, failure })
     }
     this.oldest = 1
     this.next = 1
     this.open = 0
+    this.epoch++
+    for (const { failure, waiter } of failed) waiter.failed(failure)
     return rest
+  }
+
+  // The oldest is always one without an answer, also while a waiter is being called.
+  private settleThrough(last: number, fault: ((item: A) => E) | undefined, sentUntil = Infinity): void {
+    const { epoch } = this
+    while (this.epoch === epoch && this.open > 0 && this.oldest <= last && this.oldestSentAt <= sentUntil) {
+      this.settle(this.oldest & this.mask, fault)
+    }
   }
 
   private settle(slot: number, fault: ((item: A) => E) | undefined): void {
@@ -140,6 +145,7 @@ export class SendWindow<A, E> {
     const failure = this.failures[slot] ?? (fault === undefined ? undefined : fault(item))
     this.clear(slot)
     this.open--
+    this.advance()
     if (failure === undefined) waiter.done()
     else waiter.failed(failure)
   }

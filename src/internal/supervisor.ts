@@ -11,7 +11,7 @@ import type * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
 import * as Scope from "effect/Scope"
-import type { ConnectAttempt, ConnectionClosed, ConnectionLost, RecoverableError } from "../AmqpError.ts"
+import type { ConnectAttempt, ConnectionClosed, ConnectionLost, ConnectReason, RecoverableError } from "../AmqpError.ts"
 import { ConnectError } from "../AmqpError.ts"
 
 /** @internal */
@@ -23,7 +23,7 @@ export interface Supervised<Endpoint, Session> {
   readonly up: (session: Session) => Effect.Effect<void, RecoverableError>
   /** Waits for the end of a session. */
   readonly ended: (session: Session) => Effect.Effect<never, ConnectionLost | ConnectionClosed>
-  /** Rounds of the first connect. */
+  /** Rounds of the first connect, up to the first session that is up. */
   readonly connect: Schedule.Schedule<unknown, ConnectError>
   /** Rounds after a loss. */
   readonly reconnect: Schedule.Schedule<unknown, RecoverableError>
@@ -59,6 +59,10 @@ const makeDriver = <In>(schedule: Schedule.Schedule<unknown, In>) => {
   }
 }
 
+/** A session that ended before it was up was no more than an attempt. */
+const toConnectError = (fault: RecoverableError): ConnectError =>
+  fault._tag === "ConnectError" ? fault : ConnectError.at(fault.endpoint, "Refused", fault.message)
+
 /**
  * Runs until a final fault, and ends with it. `onFirst` hears how the first connect went, once.
  *
@@ -76,8 +80,9 @@ export const supervise = <Endpoint, Session>(
     const round: Effect.Effect<readonly [Session, Endpoint], ConnectError, Scope.Scope> = Effect.gen(function*() {
       const outer = yield* Effect.scope
       const attempts: Array<ConnectAttempt> = []
+      let reason: ConnectReason = "Refused"
       for (let tried = 0; tried < endpoints.length; tried++) {
-        const endpoint = endpoints[next % endpoints.length]!
+        const endpoint = endpoints[next]! // `next` is below the length
         next = (next + 1) % endpoints.length
         options.onDialling(endpoint)
         // A scope of its own: what a failed attempt opened is gone before the next one starts.
@@ -87,60 +92,61 @@ export const supervise = <Endpoint, Session>(
           (exit) => Exit.isSuccess(exit) && exit.value._tag === "Right" ? Effect.void : Scope.close(scope, exit)
         )
         if (exit._tag === "Right") return [exit.right, endpoint] as const
+        reason = exit.left.reason
         attempts.push(...exit.left.attempts)
       }
-      // A round has tried at least one endpoint, and each failure has its attempt.
-      return yield* new ConnectError({ reason: attempts[attempts.length - 1]!.reason, attempts })
+      return yield* new ConnectError({ reason, attempts })
     })
 
-    const firstRounds = Effect.gen(function*() {
-      const driver = makeDriver(options.connect)
-      const attempts: Array<ConnectAttempt> = []
-      for (let count = 1;; count++) {
-        const result = yield* Effect.either(round)
-        if (result._tag === "Right") return result.right
-        attempts.push(...result.left.attempts)
-        attempts.splice(0, attempts.length - maxAttempts)
-        const fault = new ConnectError({ reason: result.left.reason, attempts: attempts.slice() })
-        const delay = options.isFinal(fault) ? undefined : yield* driver.next(fault)
-        if (delay === undefined) return yield* fault
-        options.onRecovering(fault, count, delay)
-        yield* Effect.sleep(delay)
-      }
-    })
-
-    const driver = makeDriver(options.reconnect)
+    const connect = makeDriver(options.connect)
+    const reconnect = makeDriver(options.reconnect)
+    const attempts: Array<ConnectAttempt> = []
     let first = true
     let rounds = 0
 
     const life: Effect.Effect<never, RecoverableError> = Effect.scoped(Effect.gen(function*() {
-      const [session, endpoint] = yield* first ? firstRounds : round
+      const [session, endpoint] = yield* round
       yield* Effect.raceFirst(options.up(session), options.ended(session))
       options.onOpen(session, endpoint)
       if (first) {
         first = false
+        rounds = 0
         yield* onFirst(Exit.void)
       }
       yield* Effect.sleep(options.stableAfter).pipe(
         Effect.andThen(Effect.sync(() => {
           rounds = 0
-          driver.reset()
+          reconnect.reset()
         })),
         Effect.forkScoped
       )
       return yield* options.ended(session)
     }))
 
+    /** What the first connect has to say after one more round: all of its attempts. */
+    const firstFault = (fault: RecoverableError): ConnectError => {
+      const failed = toConnectError(fault)
+      attempts.push(...failed.attempts)
+      attempts.splice(0, attempts.length - maxAttempts)
+      return new ConnectError({ reason: failed.reason, attempts: attempts.slice() })
+    }
+
     while (true) {
       const fault = yield* Effect.flip(life)
-      if (first && fault._tag === "ConnectError") {
-        yield* onFirst(Exit.fail(fault))
-        return fault
+      if (first) {
+        const all = firstFault(fault)
+        const delay = options.isFinal(fault) ? undefined : yield* connect.next(all)
+        if (delay === undefined) {
+          yield* onFirst(Exit.fail(all))
+          return all
+        }
+        options.onRecovering(all, ++rounds, delay)
+        yield* Effect.sleep(delay)
+      } else {
+        const delay = options.isFinal(fault) ? undefined : yield* reconnect.next(fault)
+        if (delay === undefined) return fault
+        options.onRecovering(fault, ++rounds, delay)
+        yield* Effect.sleep(delay)
       }
-      if (options.isFinal(fault)) return fault
-      const delay = yield* driver.next(fault)
-      if (delay === undefined) return fault
-      options.onRecovering(fault, ++rounds, delay)
-      yield* Effect.sleep(delay)
     }
   })

@@ -9,6 +9,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
+// A clock takes a longer sleep for an endless one; waking up early costs nothing.
+const longestSleep = 2 ** 31 - 1
+
 /** @internal */
 export interface Timed {
   /** The earliest time, in milliseconds, at which `tick` has something to do; `Infinity` when there is none. */
@@ -16,6 +19,8 @@ export interface Timed {
   /** Does what is due. `late` is by how many milliseconds the timer overslept. */
   readonly tick: (now: number, late: number) => void
 }
+
+const untilDue = (millis: number): number => Math.min(Math.max(0, millis), longestSleep)
 
 /** @internal */
 export class Timer {
@@ -34,7 +39,7 @@ export class Timer {
     return this.clock.unsafeCurrentTimeMillis()
   }
 
-  /** A deadline has come up; wakes the fiber only when it would sleep past it. */
+  /** `nextDeadline` has become this early; wakes the fiber only when it would sleep past it. */
   due(deadline: number): void {
     if (deadline >= this.target) return
     this.target = deadline
@@ -54,7 +59,7 @@ export class Timer {
     })
     const wait = target === Infinity
       ? woken
-      : Effect.raceFirst(this.clock.sleep(Duration.millis(Math.max(0, target - this.now()))), woken)
+      : Effect.raceFirst(this.clock.sleep(Duration.millis(untilDue(target - this.now()))), woken)
     return Effect.map(wait, () => {
       this.wake = undefined
       const now = this.now()

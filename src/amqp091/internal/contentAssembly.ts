@@ -20,6 +20,7 @@ export class ContentAssembly<M, P> {
   /** Where the body is being put together; write-once memory. */
   body: Uint8Array | undefined
   private received = 0
+  private skipped = false
 
   begin(method: M): void {
     this.method = method
@@ -27,6 +28,13 @@ export class ContentAssembly<M, P> {
     this.size = -1
     this.received = 0
     this.body = undefined
+    this.skipped = false
+  }
+
+  /** Awaits a body of `size` octets without keeping it: `body` stays `undefined`. */
+  skip(size: number): void {
+    this.size = size
+    this.skipped = true
   }
 
   end(): void {
@@ -49,6 +57,10 @@ export class ContentAssembly<M, P> {
   /** Copies a piece of the body. */
   piece(bytes: Uint8Array, start: number, end: number): void {
     const received = this.received + (end - start)
+    if (this.skipped) {
+      this.received = received
+      return
+    }
     if (this.received === 0 && received === this.size) {
       this.body = Allocation.copy(bytes, start, end)
     } else {

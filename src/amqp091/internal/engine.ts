@@ -14,10 +14,21 @@ import * as Frame from "../Frame.ts"
 import * as Method from "../Method.ts"
 import { ChannelNumbers } from "./channelNumbers.ts"
 import { ContentAssembly } from "./contentAssembly.ts"
+import type { Role } from "./engineRules.ts"
+import {
+  acceptable,
+  channelClass,
+  channelClose,
+  connectionClass,
+  connectionClose,
+  expected,
+  isGoodbye,
+  replyCodeOf,
+  replyTextOf
+} from "./engineRules.ts"
 import { FrameParser } from "./frameParser.ts"
 
-/** @internal */
-export type Role = "client" | "server"
+export type { Role } from "./engineRules.ts"
 
 /** A method that announces a content. @internal */
 export type ContentMethod = Method.BasicPublish | Method.BasicDeliver | Method.BasicReturn | Method.BasicGetOk
@@ -71,80 +82,6 @@ const grace = 100
 
 const framing = { head: Frame.encodeBodyStart, tail: Frame.encodeBodyEnd }
 
-type Tag = Method.Method["_tag"]
-
-/** What may come on channel 0 before the connection is open, by what was sent last. */
-const expected: Record<Role, Record<string, ReadonlyArray<Tag>>> = {
-  client: {
-    header: ["ConnectionStart"],
-    startOk: ["ConnectionSecure", "ConnectionTune"],
-    tuneOk: ["ConnectionOpenOk"]
-  },
-  server: {
-    start: ["ConnectionStartOk"],
-    secure: ["ConnectionSecureOk"],
-    tune: ["ConnectionTuneOk"],
-    tuned: ["ConnectionOpen"]
-  }
-}
-
-const both: ReadonlyArray<Tag> = [
-  "ConnectionClose",
-  "ConnectionCloseOk",
-  "ChannelClose",
-  "ChannelCloseOk",
-  "ChannelFlow",
-  "ChannelFlowOk",
-  "BasicAck",
-  "BasicNack",
-  "BasicCancel",
-  "BasicCancelOk"
-]
-
-const answers: ReadonlyArray<Tag> = Method.definitions.flatMap((definition) => definition.replies)
-
-/** What an open connection may be sent, by role: the other side's methods are `command-invalid` (0-9-1 §4.2.4). */
-const acceptable: Record<Role, ReadonlySet<string>> = {
-  client: new Set<Tag>([
-    ...both,
-    ...answers,
-    "BasicDeliver",
-    "BasicReturn",
-    "ConnectionBlocked",
-    "ConnectionUnblocked"
-  ]),
-  server: new Set<Tag>([
-    ...both,
-    ...Method.definitions.map((definition) => definition.tag).filter((tag) =>
-      !answers.includes(tag) && !tag.startsWith("Connection") && tag !== "BasicDeliver" && tag !== "BasicReturn"
-    ),
-    "ConnectionUpdateSecret"
-  ])
-}
-
-/** The specification's reply code for each kind of bad input (0-9-1 §1.7 "constants"). */
-const replyCodeOf = (fault: FrameError): number => {
-  switch (fault.reason) {
-    case "FrameEnd":
-    case "FrameType":
-    case "FrameSize":
-      return Method.ReplyCode.frameError
-    case "UnknownMethod":
-      return Method.ReplyCode.notImplemented
-    case "Command":
-      return Method.ReplyCode.commandInvalid
-    case "Channel":
-      return Method.ReplyCode.channelError
-    case "Unexpected":
-    case "BodySize":
-      return Method.ReplyCode.unexpectedFrame
-    case "MessageSize":
-      return Method.ReplyCode.resourceError
-    default:
-      return Method.ReplyCode.syntaxError
-  }
-}
-
 interface ChannelState<P> {
   /** `opening` and `open` take frames; `closing`: we sent close, and drop everything but close and close-ok. */
   state: "opening" | "open" | "closing"
@@ -152,6 +89,9 @@ interface ChannelState<P> {
 }
 
 const emptyBody = new Uint8Array(0)
+
+// The one class that has content.
+const basicClass = 60
 
 /** @internal */
 export class Engine<P> {
@@ -165,6 +105,7 @@ export class Engine<P> {
   private readonly parser: FrameParser
   private readonly channels: Array<ChannelState<P> | undefined> = []
   private numbers = new ChannelNumbers(65535)
+  private readonly acceptable: ReadonlySet<string>
   private phase: string
   private frameMax = handshakeFrameMax
   private heartbeatMillis = 0
@@ -179,6 +120,7 @@ export class Engine<P> {
     this.properties = options.properties
     this.maxMessageSize = options.maxMessageSize
     this.limits = options.limits
+    this.acceptable = acceptable[options.role]
     this.phase = "fresh"
     this.parser = new FrameParser({
       onMethod: (channel, bytes, start, end) => this.receiveMethod(channel, bytes, start, end),
@@ -186,10 +128,11 @@ export class Engine<P> {
       onBody: (channel, bytes, start, end) => this.receiveBody(channel, bytes, start, end),
       onBodyEnd: (channel) => this.receiveBodyEnd(channel),
       onHeartbeat: (channel) => {
-        if (channel !== 0) throw this.fault("Channel", "heartbeat", "a heartbeat belongs to channel 0")
+        // 0-9-1 §4.2.7 makes this a frame-error.
+        if (channel !== 0) throw this.fault("FrameType", "heartbeat", "a heartbeat belongs to channel 0")
       },
       onProtocolHeader: (id, major, minor, revision) => this.receiveProtocolHeader(id, major, minor, revision)
-    })
+    }, { expectProtocolHeader: options.role === "server" })
     this.parser.maxFrameSize = handshakeFrameMax
   }
 
@@ -218,13 +161,15 @@ export class Engine<P> {
 
   private fail(fault: FrameError): void {
     if (this.phase === "dead") return
-    // A peer that does not even speak AMQP yet cannot be told.
-    const tell = this.phase !== "fresh" && this.phase !== "header"
-    if (tell) {
+    if (this.phase === "fresh" && this.role === "server") {
+      // 0-9-1 §4.2.2: who does not speak AMQP is shown what is spoken here.
+      this.output.frames(0, (writer) => writer.raw(Frame.protocolHeader, 0, Frame.protocolHeader.length))
+    } else if (this.phase !== "fresh" && this.phase !== "header" && this.phase !== "closing") {
+      // A peer that did not speak AMQP yet cannot be told, and one that was told to go is not told again.
       this.encode(0, {
         _tag: "ConnectionClose",
         replyCode: replyCodeOf(fault),
-        replyText: fault.message.slice(0, 200),
+        replyText: replyTextOf(fault.message),
         classId: 0,
         methodId: 0
       })
@@ -236,6 +181,8 @@ export class Engine<P> {
   private die(): void {
     this.phase = "dead"
     this.parser.stopped = true
+    // The last words do not wait for bodies that nobody takes any more.
+    this.output.dropQueued()
   }
 
   private fault(reason: FrameError["reason"], field: string, text: string): FrameError {
@@ -243,36 +190,39 @@ export class Engine<P> {
   }
 
   private receiveProtocolHeader(id: number, major: number, minor: number, revision: number): void {
-    if (this.phase !== "fresh" && this.phase !== "header") {
-      throw this.fault("FrameType", "protocol-header", "a protocol header may only come first")
-    }
+    // It comes first or is no protocol header to the parser. A server has not agreed to its version yet.
     if (this.role === "client") this.die()
+    else this.phase = "header"
     this.handler.onProtocolHeader(`${id}-${major}-${minor}-${revision}`)
   }
 
   private receiveMethod(channel: number, bytes: Uint8Array, start: number, end: number): void {
     const state = channel === 0 ? undefined : this.channels[channel]
+    // 0-9-1 §1.4.2.9, §1.5.2.5: after close everything but close and close-ok is dropped.
+    if (this.phase === "closing") {
+      if (channel !== 0 || !isGoodbye(bytes, start, end, connectionClass, connectionClose)) return
+    } else if (state !== undefined && state.state === "closing") {
+      if (!isGoodbye(bytes, start, end, channelClass, channelClose)) return
+    }
     const method = Method.decode(this.reader.reset(bytes, start, end), this.limits)
     const tag = method._tag
-    if (this.phase === "closing") {
-      // 0-9-1 §1.4.2.9: after close everything but close and close-ok is dropped.
-      if (tag === "ConnectionClose") return this.encode(0, { _tag: "ConnectionCloseOk" })
-      if (tag === "ConnectionCloseOk" && channel === 0) this.closedByAnswer(method)
-      return
-    }
+    if (this.phase === "closing") return this.receiveGoodbye(method)
     if (tag === "ConnectionClose" && channel === 0) return this.receiveClose(method)
     if (this.phase !== "open") return this.receiveHandshake(channel, method)
-    if (!acceptable[this.role].has(tag)) {
-      throw this.fault("Command", Method.name(method), `${Method.name(method)} is not for a ${this.role}`)
-    }
-    if ((channel === 0) !== tag.startsWith("Connection")) {
+    if ((channel === 0) !== (bytes[start + 1] === connectionClass)) {
       throw this.fault("Command", Method.name(method), `${Method.name(method)} came on channel ${channel}`)
+    }
+    if (!this.acceptable.has(tag)) {
+      throw this.fault("Command", Method.name(method), `${Method.name(method)} may not come to a ${this.role} now`)
     }
     if (channel === 0) return this.handler.onMethod(0, method)
     if (state === undefined) return this.receiveOnClosed(channel, method)
     if (state.state === "closing") return this.receiveClosing(channel, method)
     if (state.content.method !== undefined) {
       throw this.fault("Unexpected", Method.name(method), `${Method.name(method)} came inside a content`)
+    }
+    if (state.state === "opening" && tag !== "ChannelOpenOk" && tag !== "ChannelClose") {
+      throw this.fault("Command", Method.name(method), `${Method.name(method)} came before channel.open-ok`)
     }
     switch (method._tag) {
       case "ChannelOpen":
@@ -301,6 +251,8 @@ export class Engine<P> {
     if (channel !== 0 || expected[this.role][this.phase]?.includes(method._tag) !== true) {
       throw this.fault("Command", Method.name(method), `${Method.name(method)} came during the handshake`)
     }
+    // Until our answer nothing more may come; but an open connection is open at once, also for what comes right behind.
+    this.phase = method._tag === "ConnectionOpenOk" ? "open" : "answering"
     this.handler.onMethod(0, method)
   }
 
@@ -310,7 +262,8 @@ export class Engine<P> {
     this.handler.onClosed(close)
   }
 
-  private closedByAnswer(method: Method.Method): void {
+  private receiveGoodbye(method: Method.Method): void {
+    if (method._tag === "ConnectionClose") return this.encode(0, { _tag: "ConnectionCloseOk" })
     this.die()
     this.handler.onMethod(0, method)
   }
@@ -351,18 +304,28 @@ export class Engine<P> {
   private receiveHeader(channel: number, bytes: Uint8Array, start: number, end: number): void {
     const content = this.contentOf(channel, "content header")
     if (content === undefined || content.method === undefined) return
+    // 0-9-1 §4.2.6.1 makes another class a frame-error; a codec that keeps properties raw would not see it.
+    if (end - start >= 2 && ((bytes[start]! << 8) | bytes[start + 1]!) !== basicClass) {
+      throw this.fault("FrameType", "header.class", "only class basic has content")
+    }
     if (content.size >= 0) throw this.fault("Unexpected", "content header", "a second content header")
     const { bodySize, properties } = this.properties.read(this.reader.reset(bytes, start, end))
-    if (bodySize > this.maxMessageSize) return this.refuseSize(channel, content.method, bodySize)
+    if (bodySize > this.maxMessageSize) return this.refuseSize(channel, content, content.method, bodySize)
     content.size = bodySize
     content.properties = properties
     if (bodySize === 0) this.contentDone(channel, content, emptyBody)
   }
 
-  private refuseSize(channel: number, method: ContentMethod, size: number): void {
+  private refuseSize(
+    channel: number,
+    content: ContentAssembly<ContentMethod, P>,
+    method: ContentMethod,
+    size: number
+  ): void {
     if (this.role === "client") {
       throw this.fault("MessageSize", "content header", `a message of ${size} bytes; at most ${this.maxMessageSize}`)
     }
+    content.skip(size)
     this.handler.onTooLarge(channel, method, size)
   }
 
@@ -376,7 +339,11 @@ export class Engine<P> {
 
   private receiveBodyEnd(channel: number): void {
     const content = this.contentOf(channel, "content body")
-    if (content?.body !== undefined && content.isWhole) this.contentDone(channel, content, content.body)
+    if (content === undefined) return
+    if (content.size < 0) throw this.fault("Unexpected", "content body", "a content body without its header")
+    if (!content.isWhole) return
+    if (content.body === undefined) content.end()
+    else this.contentDone(channel, content, content.body)
   }
 
   private contentDone(channel: number, content: ContentAssembly<ContentMethod, P>, body: Uint8Array): void {
@@ -390,6 +357,7 @@ export class Engine<P> {
 
   /** Client role: the protocol header (0-9-1 §4.2.2). */
   start(): void {
+    if (this.phase !== "fresh") return
     this.phase = "header"
     this.output.frames(0, (writer) => writer.raw(Frame.protocolHeader, 0, Frame.protocolHeader.length))
   }
@@ -398,6 +366,7 @@ export class Engine<P> {
   handshake(method: Method.Method): FrameError | undefined {
     const fault = this.send(0, method)
     if (fault !== undefined) return fault
+    if (this.isEnding) return undefined
     switch (method._tag) {
       case "ConnectionStart":
         this.phase = "start"
@@ -426,7 +395,7 @@ export class Engine<P> {
 
   /** Client role: open-ok came. */
   opened(): void {
-    this.phase = "open"
+    if (!this.isEnding) this.phase = "open"
   }
 
   /** Both ends keep to this from now on. */
@@ -434,40 +403,66 @@ export class Engine<P> {
     this.numbers = new ChannelNumbers(tuning.channelMax === 0 ? 65535 : tuning.channelMax)
     this.frameMax = tuning.frameMax === 0 ? 131072 : tuning.frameMax
     this.output.maxBody = this.frameMax - 8
-    this.parser.maxFrameSize = tuning.frameMax
+    // Without a limit of its own no frame needs more than the largest message.
+    this.parser.maxFrameSize = tuning.frameMax === 0
+      ? Math.max(this.frameMax, this.maxMessageSize + Frame.envelopeSize)
+      : tuning.frameMax
     this.heartbeatMillis = tuning.heartbeat * 1000
-    if (this.role === "server") this.phase = "tuned"
+    if (this.role === "server" && !this.isEnding) this.phase = "tuned"
   }
 
   get heartbeat(): number {
     return this.heartbeatMillis
   }
 
-  /** Sends a method. A value that no octets can express comes back as a fault, and nothing is sent. */
+  /**
+   * Sends a method. A value that no octets can express comes back as a fault, and nothing is sent. Dropped after the
+   * goodbye of its channel or of the connection: it would end the connection (504).
+   */
   send(channel: number, method: Method.Method): FrameError | undefined {
-    if (this.phase === "dead") return undefined
-    return this.attempt(() => this.encode(channel, method))
+    return this.takes(channel) ? this.attempt(channel, method) : undefined
   }
 
-  /** Sends a method with its content. */
+  /** Sends a method with its content; refused and dropped as by `send`. */
   sendContent(channel: number, method: ContentMethod, properties: P, body: Uint8Array): FrameError | undefined {
-    if (this.phase === "dead") return undefined
-    return this.attempt(() => {
-      this.output.frames(channel, (writer) => {
-        Frame.encodeMethod(writer, channel, method, this.frameMax)
-        this.properties.write(writer, channel, body.length, properties, this.frameMax)
-      })
-      if (body.length > 0) this.output.body(channel, body)
-    })
+    if (channel === 0 || !this.takes(channel)) return undefined
+    const { output } = this
+    const writer = output.begin(channel)
+    try {
+      Frame.encodeMethod(writer, channel, method, this.frameMax)
+      this.properties.write(writer, channel, body.length, properties, this.frameMax)
+    } catch (error) {
+      output.cancel()
+      if (error instanceof FrameError) return error
+      throw error
+    }
+    output.commit()
+    if (body.length > 0) output.body(channel, body)
+    return undefined
+  }
+
+  private takes(channel: number): boolean {
+    return !this.isEnding && (channel === 0 || this.isChannelOpen(channel))
+  }
+
+  private get isEnding(): boolean {
+    return this.phase === "dead" || this.phase === "closing"
   }
 
   private encode(channel: number, method: Method.Method): void {
-    this.output.frames(channel, (writer) => Frame.encodeMethod(writer, channel, method, this.frameMax))
+    const writer = this.output.begin(channel)
+    try {
+      Frame.encodeMethod(writer, channel, method, this.frameMax)
+    } catch (error) {
+      this.output.cancel()
+      throw error
+    }
+    this.output.commit()
   }
 
-  private attempt(write: () => void): FrameError | undefined {
+  private attempt(channel: number, method: Method.Method): FrameError | undefined {
     try {
-      write()
+      this.encode(channel, method)
       return undefined
     } catch (error) {
       if (error instanceof FrameError) return error
@@ -484,20 +479,47 @@ export class Engine<P> {
     return channel
   }
 
-  /** Sends channel.close; what the peer still sends there is dropped until close-ok. */
-  closeChannel(channel: number, replyCode: number, replyText: string, classId = 0, methodId = 0): void {
+  /**
+   * Sends channel.close, with as much of the text as fits; what the peer still sends there is dropped until close-ok. A
+   * code that is no number of 16 bits comes back as a fault, and the channel stays.
+   */
+  closeChannel(
+    channel: number,
+    replyCode: number,
+    replyText: string,
+    classId = 0,
+    methodId = 0
+  ): FrameError | undefined {
     const state = this.channels[channel]
-    if (state === undefined || state.state === "closing") return
+    if (state === undefined || state.state === "closing") return undefined
+    const close = { replyCode, replyText: replyTextOf(replyText), classId, methodId }
+    const fault = this.send(channel, { _tag: "ChannelClose", ...close })
+    if (fault !== undefined) return fault
     state.state = "closing"
     state.content.end()
-    this.send(channel, { _tag: "ChannelClose", replyCode, replyText, classId, methodId })
+    return undefined
   }
 
-  /** Sends connection.close; everything but its answer is dropped. */
-  close(replyCode: number, replyText: string, classId = 0, methodId = 0): void {
-    if (this.phase === "dead" || this.phase === "closing") return
-    this.send(0, { _tag: "ConnectionClose", replyCode, replyText, classId, methodId })
+  /**
+   * Sends connection.close, behind the bodies that wait, with as much of the text as fits; everything but its answer is
+   * dropped. A code that is no number of 16 bits comes back as a fault, and the connection stays.
+   */
+  close(replyCode: number, replyText: string, classId = 0, methodId = 0): FrameError | undefined {
+    if (this.isEnding) return undefined
+    // Nobody to say goodbye to yet.
+    if (this.phase === "fresh" || this.phase === "header") {
+      this.die()
+      return undefined
+    }
+    const close = { replyCode, replyText: replyTextOf(replyText), classId, methodId }
+    try {
+      this.output.last((writer) => Frame.encodeMethod(writer, 0, { _tag: "ConnectionClose", ...close }, this.frameMax))
+    } catch (error) {
+      if (error instanceof FrameError) return error
+      throw error
+    }
     this.phase = "closing"
+    return undefined
   }
 
   isChannelOpen(channel: number): boolean {
