@@ -27,6 +27,8 @@ export interface ChannelPeer {
   /** The client's own socket takes more: one that does not read must not fill our memory. */
   readonly hasRoom: boolean
   readonly cancelNotify: boolean
+  /** Who the client is. */
+  readonly user: string
   readonly closeChannel: (channel: number, fault: Fault, method: Method.Method) => void
   readonly closeConnection: (fault: Fault, method: Method.Method) => void
   readonly generateTag: () => string
@@ -50,7 +52,6 @@ export class ChannelFace {
   private readonly number: number
   private readonly peer: ChannelPeer
   private readonly client: Client<Content>
-  private readonly vhost: string
   private readonly subscriptions = new Map<string, Subscription>()
   private readonly unacked = new Map<number, Unacked>()
   private nextTag = 1
@@ -63,9 +64,8 @@ export class ChannelFace {
   /** What an empty queue name means (0-9-1, queue.bind: "the last declared queue on the channel"). */
   private lastQueue: string | undefined
 
-  constructor(number: number, vhost: string, peer: ChannelPeer, client: Client<Content>) {
+  constructor(number: number, peer: ChannelPeer, client: Client<Content>) {
     this.number = number
-    this.vhost = vhost
     this.peer = peer
     this.client = client
   }
@@ -236,7 +236,7 @@ export class ChannelFace {
   private noQueue(method: Method.Method): void {
     this.peer.closeChannel(
       this.number,
-      fault(Method.ReplyCode.notFound, `no previously declared queue in vhost '${this.vhost}'`),
+      fault(Method.ReplyCode.notFound, "no previously declared queue"),
       method
     )
   }
@@ -267,11 +267,22 @@ export class ChannelFace {
     if (method.immediate) {
       return this.peer.closeConnection(fault(Method.ReplyCode.notImplemented, "immediate=true"), method)
     }
+    const { deliveryMode, userId } = properties.decoded
+    if (userId !== undefined && userId !== this.peer.user) {
+      return this.peer.closeChannel(
+        this.number,
+        fault(
+          Method.ReplyCode.preconditionFailed,
+          `user_id property set to '${userId}' but authenticated user was '${this.peer.user}'`
+        ),
+        method
+      )
+    }
     const content: Content = { properties, body }
     const result = this.client.publish({
       exchange: method.exchange,
       routingKey: method.routingKey,
-      persistent: properties.decoded.deliveryMode === 2,
+      persistent: deliveryMode === 2,
       size: body.length,
       content
     })

@@ -96,7 +96,7 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
   private readonly flusher: Flusher
   private readonly channels = new Map<number, ChannelFace>()
   private client: Client<Content> | undefined
-  private user = ""
+  user = ""
   private vhost = ""
   private clientProperties: FieldTable.FieldTable = {}
   private tuned = tuning
@@ -354,7 +354,7 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
   private onChannelMethod(number: number, method: Method.Method): void {
     if (method._tag === "ChannelCloseOk") return
     if (method._tag === "ChannelOpen" && this.client !== undefined) {
-      this.channels.set(number, new ChannelFace(number, this.vhost, this, this.client.child()))
+      this.channels.set(number, new ChannelFace(number, this, this.client.child()))
     }
     this.channels.get(number)?.receive(method)
   }

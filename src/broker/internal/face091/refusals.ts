@@ -24,8 +24,21 @@ const names: Record<number, string> = {
   [ReplyCode.notImplemented]: "NOT_IMPLEMENTED"
 }
 
+// A short string has room for so many octets (0-9-1 §4.2.5.3).
+const longest = 255
+
+/** What does not fit is cut off and replaced by dots, as RabbitMQ does, but never within a character. */
+const limited = (text: string): string => {
+  const { read, written } = new TextEncoder().encodeInto(text, new Uint8Array(longest))
+  if (read === text.length && written <= longest) return text
+  return `${text.slice(0, new TextEncoder().encodeInto(text, new Uint8Array(longest - 3)).read)}...`
+}
+
 /** @internal */
-export const fault = (code: number, text: string): Fault => ({ code, text: `${names[code] ?? "ERROR"} - ${text}` })
+export const fault = (code: number, text: string): Fault => ({
+  code,
+  text: limited(`${names[code] ?? "ERROR"} - ${text}`)
+})
 
 const named = (kind: Kind, name: string, vhost: string): string => `${kind} '${name}' in vhost '${vhost}'`
 
@@ -42,10 +55,12 @@ const wireTypes: Record<string, string> = {
   float: "float"
 }
 
-/** A declaration's own field is printed bare, an argument of its table with its type. */
-const described = (argument: string, value: unknown): string => {
-  if (!argument.startsWith("x-") && argument !== "alternate-exchange") return `'${String(value)}'`
+const bare = (value: unknown): string => `'${String(FieldTable.isTyped(value) ? value.value : value)}'`
+
+/** Two values are printed bare; where one is missing, the other one with its type. */
+const described = (value: unknown, other: unknown): string => {
   if (value === undefined) return "none"
+  if (other !== undefined) return bare(value)
   if (FieldTable.isTyped(value)) {
     return `the value '${String(value.value)}' of type '${wireTypes[value.type] ?? value.type}'`
   }
@@ -68,8 +83,8 @@ export const toFault = (refusal: Refusal): Fault => {
       return fault(
         ReplyCode.preconditionFailed,
         `inequivalent arg '${refusal.argument}' for ${named(refusal.kind, refusal.name, refusal.vhost)}: received ${
-          described(refusal.argument, refusal.received)
-        } but current is ${described(refusal.argument, refusal.current)}`
+          described(refusal.received, refusal.current)
+        } but current is ${described(refusal.current, refusal.received)}`
       )
     case "Locked":
       return fault(
@@ -81,7 +96,7 @@ export const toFault = (refusal: Refusal): Fault => {
     case "InUse":
       return fault(ReplyCode.preconditionFailed, `${named(refusal.kind, refusal.name, refusal.vhost)} in use`)
     case "NotEmpty":
-      return fault(ReplyCode.preconditionFailed, `${named("queue", refusal.name, refusal.vhost)} is not empty`)
+      return fault(ReplyCode.preconditionFailed, `${named("queue", refusal.name, refusal.vhost)} not empty`)
     case "UnknownExchangeType":
       return fault(ReplyCode.commandInvalid, `unknown exchange type '${refusal.type}'`)
     case "AccessRefused":
