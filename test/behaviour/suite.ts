@@ -1,0 +1,15 @@
+/** One suite for any broker: the same expectations wherever it runs. What differs, and why, is said where it does. */
+import { consuming } from "./consuming.ts"
+import { life } from "./life.ts"
+import type { It } from "./place.ts"
+import { publishing } from "./publishing.ts"
+import { exchanges, queues, routing } from "./topology.ts"
+
+export const behaviour = (it: It): void => {
+  queues(it)
+  exchanges(it)
+  routing(it)
+  publishing(it)
+  consuming(it)
+  life(it)
+}
