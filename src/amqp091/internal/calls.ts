@@ -110,14 +110,17 @@ export class Calls {
     return Method.name(call.method) === Method.nameOf(classId, methodId)
   }
 
-  /** The socket is gone: what is safe to repeat waits for the next one, the rest fails. */
-  lost(error: CallError): void {
+  /**
+   * The socket is gone: what is safe to repeat waits for the next one, the rest fails. So does the call that made the
+   * broker close the connection, by its method `culprit`: repeated, it would only do so again.
+   */
+  lost(error: CallError, culprit?: string | undefined): void {
     this.open = false
     const call = this.active
     this.active = undefined
     this.failAll(this.setup, error)
     if (call === undefined) return
-    if (call.repeatable && call.resume !== undefined) this.queue.unshift(call)
+    if (call.repeatable && call.resume !== undefined && Method.name(call.method) !== culprit) this.queue.unshift(call)
     else finish(call, Effect.fail(error))
   }
 

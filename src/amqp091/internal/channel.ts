@@ -281,11 +281,11 @@ export class ChannelCore implements ChannelOnSocket, Settler {
     this.closeWaiter?.()
   }
 
-  /** The socket is gone. */
-  lost(fault: CallError): void {
+  /** The socket is gone, perhaps because the broker closed the connection over the method `culprit`. */
+  lost(fault: CallError, culprit?: string | undefined): void {
     if (this.status === "closed") return
     this.down()
-    this.calls.lost(fault)
+    this.calls.lost(fault, culprit)
     this.publishing.interrupted(fault)
   }
 

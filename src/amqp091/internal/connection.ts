@@ -171,7 +171,8 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     this.isBlocked = false
     this.blockedAt = Infinity
     this.carried = []
-    for (const channel of Array.from(this.channels)) channel.lost(fault)
+    const culprit = end._tag === "Closed" ? Method_.nameOf(end.close.classId, end.close.methodId) : undefined
+    for (const channel of Array.from(this.channels)) channel.lost(fault, culprit)
   }
 
   /** The connection is over: everything that waits on it fails. */
