@@ -151,6 +151,8 @@ export const at = (place: Place, vhost = "/"): RabbitMq => {
     addUser: (user, password, { configure, read, write } = { configure: ".*", write: ".*", read: ".*" }) =>
       Effect.asVoid(
         ctl("add_user", user, password).pipe(
+          // Users are the whole node's, which tests share.
+          Effect.catchIf(({ output }) => output.stderr.includes("already exists"), () => Effect.void),
           Effect.zipRight(ctl("set_permissions", "-p", vhost, user, configure, write, read))
         )
       )
