@@ -9,13 +9,12 @@ import * as Effect from "effect/Effect"
 import type { CallError, FrameError } from "../../AmqpError.ts"
 import { ChannelError, OperationTimeout } from "../../AmqpError.ts"
 import * as Method from "../Method.ts"
-import type { BasicProperties } from "../Properties.ts"
+import type { DeliveryRecord } from "./delivery.ts"
 
-/** The answer to a call, with its content where it has one. @internal */
+/** The answer to a call, with the message where it brings one. @internal */
 export interface Reply {
   readonly method: Method.Method
-  readonly properties?: BasicProperties | undefined
-  readonly body?: Uint8Array | undefined
+  readonly delivery?: DeliveryRecord | undefined
 }
 
 /** @internal */
@@ -25,6 +24,8 @@ export interface Call {
   readonly repeatable: boolean
   readonly deadline: number
   readonly limit: Duration.Duration
+  /** Hears the answer at once, before the fiber that waits for it runs. */
+  readonly onReply?: ((reply: Reply) => void) | undefined
   /** Gone when nobody waits any more: the answer is then taken silently. */
   resume: ((effect: Effect.Effect<Reply, CallError>) => void) | undefined
 }
@@ -64,6 +65,16 @@ export class Calls {
     return this.queue.length + this.setup.length + (this.active === undefined ? 0 : 1)
   }
 
+  /** What the next answer belongs to. */
+  get current(): Method.Method | undefined {
+    return this.active?.method
+  }
+
+  /** Whether somebody still waits for that answer. */
+  get awaited(): boolean {
+    return this.active?.resume !== undefined
+  }
+
   add(call: Call): void {
     this.queue.push(call)
     this.pump()
@@ -91,6 +102,7 @@ export class Calls {
     const call = this.active
     if (call === undefined || !expects(call.method).includes(reply.method._tag)) return false
     this.active = undefined
+    if (call.resume !== undefined) call.onReply?.(reply)
     finish(call, Effect.succeed(reply))
     this.pump()
     return true

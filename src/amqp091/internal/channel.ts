@@ -5,16 +5,15 @@
  *
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { CallError, ChannelReason, SettleError } from "../../AmqpError.ts"
+import type { CallError, SettleError } from "../../AmqpError.ts"
 import { ChannelError, ConsumerCancelled, FrameError, OperationTimeout } from "../../AmqpError.ts"
 import { bounded } from "../../internal/bounded.ts"
 import * as Metrics from "../../Metrics.ts"
 import * as Method from "../Method.ts"
 import type { BasicProperties } from "../Properties.ts"
-import type { Reply } from "./calls.ts"
+import type { Call, Reply } from "./calls.ts"
 import { Calls, deadlineOf } from "./calls.ts"
 import type { ChannelHost, ChannelOnSocket } from "./channelHost.ts"
 import type { Consumer } from "./consumer.ts"
@@ -23,28 +22,9 @@ import { DeliveryRecord } from "./delivery.ts"
 import type { ContentMethod } from "./engine.ts"
 import type { Outgoing, PublishingOptions } from "./publishing.ts"
 import { Publishing } from "./publishing.ts"
+import { closedByBroker, Reopening } from "./reopening.ts"
 
-const reasons: Record<number, ChannelReason> = {
-  311: "ContentTooLarge",
-  312: "NoRoute",
-  313: "NoRoute",
-  403: "AccessRefused",
-  404: "NotFound",
-  405: "ResourceLocked",
-  406: "PreconditionFailed"
-}
-
-const toError = (close: Method.ChannelClose): ChannelError =>
-  new ChannelError({
-    reason: reasons[close.replyCode] ?? "Other",
-    code: close.replyCode,
-    text: close.replyText,
-    method: Method.nameOf(close.classId, close.methodId) ?? "channel"
-  })
-
-// Five reopenings within a minute without a success in between are a loop, not bad luck.
-const reopenWindow = 60_000
-const reopenLimit = 5
+const consumeName = "basic.consume"
 
 /** @internal */
 export interface ChannelSettings extends PublishingOptions {
@@ -72,8 +52,10 @@ export class ChannelCore implements ChannelOnSocket, Settler {
   private sentPrefetch = 0
   private qosPending = 0
   private flowing = true
-  private reopenings: Array<number> = []
+  private readonly reopening = new Reopening()
   private closeWaiter: (() => void) | undefined
+  /** What ended the last life. */
+  private lostBy: CallError | undefined
   private openWaiters: Array<() => void> = []
 
   constructor(host: ChannelHost, settings: ChannelSettings) {
@@ -138,19 +120,17 @@ export class ChannelCore implements ChannelOnSocket, Settler {
     return Effect.suspend(() => {
       const refusal = this.refusal(Method.name(method), false)
       if (refusal !== undefined) return Effect.fail(refusal)
-      return this.ask(method, repeatable, this.host.operationTimeout, false)
+      return this.ask({ method, repeatable, limit: this.host.operationTimeout }, false)
     })
   }
 
   private ask(
-    method: Method.Method,
-    repeatable: boolean,
-    limit: Duration.Duration,
+    question: Pick<Call, "method" | "repeatable" | "limit" | "onReply">,
     setup: boolean
   ): Effect.Effect<Reply, CallError> {
     return Effect.async<Reply, CallError>((resume) => {
-      const deadline = deadlineOf(this.host.now(), limit)
-      const call = { method, repeatable, deadline, limit, resume }
+      const deadline = deadlineOf(this.host.now(), question.limit)
+      const call: Call = { ...question, deadline, resume }
       if (setup) this.calls.addSetup(call)
       else this.calls.add(call)
       this.host.due(deadline)
@@ -163,14 +143,16 @@ export class ChannelCore implements ChannelOnSocket, Settler {
 
   /** Opens the channel on the present socket and restores what it had, as often as the broker closes it on the way. */
   readonly restore: Effect.Effect<void, CallError> = Effect.suspend(() => {
-    if (this.restoring || this.status === "open") return Effect.void
+    // Without a socket there is nothing to do: the connection restores every channel on its next one.
+    if (this.restoring || this.status === "open" || this.host.socket === undefined) return Effect.void
     if (this.closedBy !== undefined) return Effect.fail(this.closedBy)
     this.restoring = true
     return this.bringUp.pipe(
       Effect.catchTag("ChannelError", (error) =>
-        error.code === 0 || this.tooOften(error)
+        // A consumer whose queue is gone has been dropped: the next attempt does without it, and is no repetition.
+        error.code === 0 || (error.method !== consumeName && this.tooOften(error))
           ? Effect.fail(this.closedBy ?? error)
-          : Effect.zipRight(this.backOff, this.restoreAgain)),
+          : Effect.zipRight(this.reopening.backOff, this.restoreAgain)),
       Effect.ensuring(Effect.sync(() => {
         this.restoring = false
       }))
@@ -201,7 +183,11 @@ export class ChannelCore implements ChannelOnSocket, Settler {
     this.flowing = true
     this.host.carry(number, this)
     socket?.flushNow()
-    const setup = (method: Method.Method) => this.ask(method, false, this.host.operationTimeout, true)
+    const { life } = this
+    // Between an answer and what follows it, the life may have ended.
+    const alive = Effect.suspend(() => this.life === life ? Effect.void : Effect.fail(this.lostBy ?? this.closed))
+    const setup = (method: Method.Method) =>
+      Effect.zipRight(alive, this.ask({ method, repeatable: false, limit: this.host.operationTimeout }, true))
     const established = Array.from(this.consumers.values()).filter((consumer) => consumer.established)
     return setup({ _tag: "ChannelOpen" }).pipe(
       Effect.andThen(
@@ -211,14 +197,20 @@ export class ChannelCore implements ChannelOnSocket, Settler {
         Effect.forEach(
           established,
           (consumer) =>
-            Effect.tapErrorTag(setup(consumer.method), "ChannelError", (error) =>
-              Effect.sync(() => {
-                this.consumers.delete(consumer.settings.consumerTag)
-                consumer.finish(Option.some(error))
-              })),
+            Effect.suspend(() => {
+              // It may have been cancelled since.
+              if (!consumer.established) return Effect.void
+              return Effect.tapErrorTag(setup(consumer.method), "ChannelError", (error) =>
+                Effect.sync(() => {
+                  if (error.method !== consumeName) return
+                  this.consumers.delete(consumer.settings.consumerTag)
+                  consumer.finish(Option.some(error))
+                }))
+            }),
           { discard: true }
         )
       ),
+      Effect.andThen(alive),
       Effect.andThen(Effect.sync(() => this.opened()))
     )
   })
@@ -231,48 +223,44 @@ export class ChannelCore implements ChannelOnSocket, Settler {
   }
 
   /** Waits until the channel is open for the first time, on this socket or a later one. */
-  readonly whenOpen: Effect.Effect<void, CallError> = Effect.suspend(() => {
-    if (this.host.socket !== undefined) return this.restore
+  readonly whenOpen: Effect.Effect<void, CallError> = Effect.suspend(() =>
+    this.restore.pipe(
+      // A socket that goes meanwhile is the connection's to replace; the channel is opened on the next one.
+      Effect.catchTags({ ConnectionLost: () => Effect.void, ConnectionClosed: () => Effect.void }),
+      Effect.zipRight(this.opening),
+      Effect.timeoutFail({
+        duration: this.host.operationTimeout,
+        onTimeout: () => new OperationTimeout({ operation: "channel.open", limit: this.host.operationTimeout })
+      })
+    )
+  )
+
+  private readonly opening: Effect.Effect<void, CallError> = Effect.suspend(() => {
+    if (this.closedBy !== undefined) return Effect.fail(this.closedBy)
+    if (this.status === "open") return Effect.void
     return Effect.async<void, CallError>((resume) => {
       const waiter = () => resume(this.closedBy === undefined ? Effect.void : Effect.fail(this.closedBy))
       this.openWaiters.push(waiter)
       return Effect.sync(() => {
         this.openWaiters = this.openWaiters.filter((each) => each !== waiter)
       })
-    }).pipe(
-      Effect.timeoutFail({
-        duration: this.host.operationTimeout,
-        onTimeout: () => new OperationTimeout({ operation: "channel.open", limit: this.host.operationTimeout })
-      })
-    )
+    })
   })
 
   /** A consumer's buffer was taken: reading may go on. */
   readonly onTaken = (): void => this.host.readingMayChange()
 
-  private readonly backOff: Effect.Effect<void> = Effect.suspend(() => {
-    const earlier = this.reopenings.length - 1
-    return earlier <= 0 ? Effect.void : Effect.sleep(Duration.millis(50 * 2 ** earlier))
-  })
-
   /** Counts a reopening; `true` when it is one too many, and the channel stays closed. */
   private tooOften(error: ChannelError): boolean {
-    const now = this.host.now()
-    this.reopenings = this.reopenings.filter((time) => now - time < reopenWindow)
-    this.reopenings.push(now)
-    if (this.reopenings.length <= reopenLimit) return false
-    this.end(
-      new ChannelError({ reason: "ReopenedTooOften", code: error.code, text: error.text, method: error.method })
-    )
+    if (this.reopening.mayGoOn(this.host.now())) return false
+    const { code, method, text } = error
+    this.end(new ChannelError({ reason: "ReopenedTooOften", code, text, method }))
     return true
   }
 
-  private succeeded(): void {
-    if (this.reopenings.length > 0) this.reopenings = []
-  }
-
   /** The life is over: its deliveries are stale, its number is not ours any more. */
-  private down(): void {
+  private down(fault: CallError): void {
+    this.lostBy = fault
     this.status = "down"
     this.number = 0
     this.life++
@@ -284,16 +272,17 @@ export class ChannelCore implements ChannelOnSocket, Settler {
   /** The socket is gone, perhaps because the broker closed the connection over the method `culprit`. */
   lost(fault: CallError, culprit?: string | undefined): void {
     if (this.status === "closed") return
-    this.down()
+    this.down(fault)
     this.calls.lost(fault, culprit)
     this.publishing.interrupted(fault)
+    if (this.closedBy !== undefined) this.end(this.closedBy)
   }
 
   /** The broker closed the channel. */
   readonly onClosed = (close: Method.ChannelClose): void => {
     if (this.status === "closed") return
-    const error = toError(close)
-    this.down()
+    const error = closedByBroker(close)
+    this.down(error)
     const isPublish = error.method === "basic.publish"
     const told = this.calls.refused(error, close.classId, close.methodId) ||
       (isPublish && this.publishing.poisoned(error))
@@ -301,13 +290,15 @@ export class ChannelCore implements ChannelOnSocket, Settler {
     if (!told) {
       this.host.fork(Effect.logWarning(`The broker closed a channel: ${error.message}`))
     }
-    if (this.restoring || this.closedBy !== undefined || this.tooOften(error)) return
+    if (this.closedBy !== undefined) return this.end(this.closedBy)
+    if (this.restoring || this.tooOften(error)) return
     this.host.fork(
-      Effect.zipRight(this.backOff, this.restore).pipe(
+      Effect.zipRight(this.reopening.backOff, this.restore).pipe(
         Effect.catchAll((fault) =>
           Effect.sync(() => {
             // A loss is the connection's to heal: it restores every channel on its next socket.
             if (fault._tag === "ChannelError") this.end(fault)
+            else if (fault._tag === "OperationTimeout") this.host.abandon(fault)
           })
         )
       )
@@ -317,7 +308,7 @@ export class ChannelCore implements ChannelOnSocket, Settler {
   /** The channel is gone for good: everything that waits on it fails. */
   end(error: CallError): void {
     if (this.status === "closed") return
-    this.down()
+    this.down(error)
     this.status = "closed"
     this.closedBy = error
     this.calls.closed(error)
@@ -335,22 +326,32 @@ export class ChannelCore implements ChannelOnSocket, Settler {
     return this.publishing.whenIdle.pipe(
       Effect.andThen(this.goodbye),
       bounded(this.host.closeTimeout),
-      Effect.ensuring(Effect.sync(() => this.end(this.closed)))
+      Effect.ensuring(Effect.sync(() => {
+        // Also where the time was spent on confirms that did not come: else the broker would keep the channel.
+        this.sendClose()
+        this.end(this.closed)
+      }))
     )
   })
+
+  /** Tells the broker, once, that the channel is closed. */
+  private sendClose(): void {
+    const socket = this.host.socket
+    if (socket === undefined || this.number === 0) return
+    socket.engine.closeChannel(this.number, Method.ReplyCode.replySuccess, "Normal shutdown")
+    socket.flushNow()
+  }
 
   private get closed(): ChannelError {
     return new ChannelError({ reason: "Closed", code: 0, text: "the channel is closed", method: "channel.close" })
   }
 
   private readonly goodbye: Effect.Effect<void> = Effect.suspend(() => {
-    const socket = this.host.socket
-    // A broker that blocks us does not read: it would never answer, and drops the channel with the socket.
-    if (socket === undefined || this.status !== "open" || this.host.isBlocked) return Effect.void
+    // A broker that blocks us does not read for now: it is told, and its answer not awaited.
+    if (this.host.socket === undefined || this.number === 0 || this.host.isBlocked) return Effect.void
     return Effect.async<void>((resume) => {
       this.closeWaiter = () => resume(Effect.void)
-      socket.engine.closeChannel(this.number, Method.ReplyCode.replySuccess, "Normal shutdown")
-      socket.flushNow()
+      this.sendClose()
     })
   })
 
@@ -375,7 +376,12 @@ export class ChannelCore implements ChannelOnSocket, Settler {
         Effect.andThen(Effect.sync(() => {
           consumer.established = true
         })),
-        Effect.tapError(() => Effect.sync(() => this.consumers.delete(tag)))
+        // After a timeout the broker may have it all the same: its finalizer cancels it.
+        Effect.tapError((error) =>
+          Effect.sync(() => {
+            if (error._tag !== "OperationTimeout") this.consumers.delete(tag)
+          })
+        )
       )
     })
   }
@@ -387,19 +393,31 @@ export class ChannelCore implements ChannelOnSocket, Settler {
       if (this.consumers.get(tag) !== consumer) return Effect.void
       consumer.established = false
       consumer.finish(Option.none())
+      let cancelled = false
       const forget = Effect.sync(() => {
         this.consumers.delete(tag)
-        for (const delivery of consumer.unstarted()) {
-          if (delivery.fault() === undefined) this.settle(delivery, "requeue")
-        }
+        // A broker that goes on delivering to nobody would get each message back, and deliver it again, for ever.
+        if (!cancelled) this.cancelUnasked(tag)
+        for (const delivery of consumer.unstarted()) this.giveBack(delivery)
+        this.host.readingMayChange()
       })
-      // Only on a live channel is there anything to cancel: a life that is over has taken its consumers along.
+      // While it is being brought up, or blocked, an answer may take long.
       if (this.status !== "open" || this.closedBy !== undefined || this.host.isBlocked) return forget
       return this.call({ _tag: "BasicCancel", consumerTag: tag, noWait: false }, false).pipe(
+        Effect.tap(() => {
+          cancelled = true
+        }),
         bounded(this.host.closeTimeout),
         Effect.ensuring(forget)
       )
     })
+  }
+
+  private cancelUnasked(tag: string): void {
+    const socket = this.host.socket
+    if (socket === undefined || !socket.engine.isChannelOpen(this.number)) return
+    socket.engine.send(this.number, { _tag: "BasicCancel", consumerTag: tag, noWait: true })
+    socket.flush()
   }
 
   // --- Settling ---
@@ -417,7 +435,8 @@ export class ChannelCore implements ChannelOnSocket, Settler {
 
   private transmitSettlement(method: Method.BasicAck | Method.BasicNack): void {
     const socket = this.host.socket
-    if (socket === undefined) return
+    // After channel.close nothing may follow on its number (504).
+    if (socket === undefined || !socket.engine.isChannelOpen(this.number)) return
     socket.engine.send(this.number, method)
     socket.flush()
   }
@@ -457,7 +476,7 @@ export class ChannelCore implements ChannelOnSocket, Settler {
     switch (method._tag) {
       case "BasicAck":
       case "BasicNack": {
-        this.succeeded()
+        this.reopening.succeeded()
         if (this.publishing.confirmed(method.deliveryTag, method.multiple, method._tag === "BasicAck")) return
         return this.unexpected(method, `a confirm for publish ${method.deliveryTag}, which was never sent`)
       }
@@ -482,7 +501,7 @@ export class ChannelCore implements ChannelOnSocket, Settler {
 
   private answered(reply: Reply): void {
     if (!this.calls.answered(reply)) return this.unexpected(reply.method, "an answer to nothing")
-    if (this.status === "open") this.succeeded()
+    if (this.status === "open") this.reopening.succeeded()
     this.host.readingMayChange()
   }
 
@@ -494,6 +513,7 @@ export class ChannelCore implements ChannelOnSocket, Settler {
     const consumer = this.consumers.get(tag)
     if (consumer === undefined) return
     this.consumers.delete(tag)
+    this.host.readingMayChange()
     consumer.finish(Option.some(new ConsumerCancelled({ consumerTag: tag, queue: consumer.settings.queue() })))
   }
 
@@ -502,7 +522,7 @@ export class ChannelCore implements ChannelOnSocket, Settler {
       case "BasicDeliver":
         return this.delivered(method, properties, body)
       case "BasicGetOk":
-        return this.answered({ method, properties, body })
+        return this.taken(method, properties, body)
       case "BasicReturn":
         if (!this.publishing.returned(method, properties)) {
           const { exchange, replyCode, replyText, routingKey } = method
@@ -521,7 +541,7 @@ export class ChannelCore implements ChannelOnSocket, Settler {
     const consumer = this.consumers.get(method.consumerTag)
     const noAck = consumer?.settings.noAck === true
     const delivery = new DeliveryRecord(this, method, method.consumerTag, noAck, properties, body)
-    this.succeeded()
+    this.reopening.succeeded()
     if (consumer === undefined || consumer.hasEnded) {
       // Sent before the broker knew that the consumer is over: it goes back to where it was.
       if (!noAck) this.settle(delivery, "requeue")
@@ -532,11 +552,39 @@ export class ChannelCore implements ChannelOnSocket, Settler {
     if (consumer.isFull) this.host.consumerFull()
   }
 
-  /** The delivery of a get. */
-  taken(method: Method.BasicGetOk, noAck: boolean, properties: BasicProperties, body: Uint8Array): DeliveryRecord {
+  /** The delivery of a get: known here in the order of its tag, whenever its caller runs. */
+  private taken(method: Method.BasicGetOk, properties: BasicProperties, body: Uint8Array): void {
+    const { awaited, current } = this.calls
+    const noAck = current?._tag === "BasicGet" && current.noAck
     const delivery = new DeliveryRecord(this, method, "", noAck, properties, body)
     if (!noAck) this.unsettled.set(method.deliveryTag, delivery)
-    return delivery
+    this.answered({ method, delivery })
+    if (!awaited) this.giveBack(delivery)
+  }
+
+  /** What nobody has started on goes back to its queue. */
+  private giveBack(delivery: DeliveryRecord): void {
+    if (delivery.fault() === undefined) this.settle(delivery, "requeue")
+  }
+
+  /** basic.get, whose message goes back when the caller is interrupted before it has it. */
+  get(queue: string, noAck: boolean): Effect.Effect<Reply, CallError> {
+    return Effect.suspend(() => {
+      const refusal = this.refusal("basic.get", false)
+      if (refusal !== undefined) return Effect.fail(refusal)
+      let delivery: DeliveryRecord | undefined
+      const onReply = (reply: Reply) => {
+        delivery = reply.delivery
+      }
+      const limit = this.host.operationTimeout
+      return this.ask({ method: { _tag: "BasicGet", queue, noAck }, repeatable: false, limit, onReply }, false).pipe(
+        Effect.onInterrupt(() =>
+          Effect.sync(() => {
+            if (delivery !== undefined) this.giveBack(delivery)
+          })
+        )
+      )
+    })
   }
 
   // --- Time ---

@@ -43,6 +43,8 @@ export interface ChannelHost {
   readonly fork: (effect: Effect.Effect<void>) => void
   /** The peer broke the protocol in a way only the channel can see. */
   readonly onFault: (fault: FrameError) => void
+  /** The peer does not answer what it must: its socket is given up. */
+  readonly abandon: (cause: CallError) => void
   /** The buffer of a no-ack consumer has reached its limit. */
   readonly consumerFull: () => void
   /** What decides whether reading may pause may have changed. */

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { ChannelError } from "../../AmqpError.ts"
 import type { ChannelBase, ConsumeOptions, QueueRef } from "../Channel.ts"
@@ -126,15 +127,12 @@ export const base = (core: ChannelCore): ChannelBase => {
         : Effect.fail(refused("basic.qos", `prefetch ${prefetch} is not a whole number from 0 to 65535`)),
     consume: (options) => consume(core, options),
     get: ({ noAck = false, queue }) =>
-      Effect.flatMap(
-        core.call({ _tag: "BasicGet", queue: queueName(queue), noAck }, false),
-        ({ body, method, properties }) =>
-          method._tag === "BasicGetOk" && properties !== undefined && body !== undefined
-            ? Effect.succeedSome({
-              delivery: core.taken(method, noAck, properties, body),
-              messageCount: method.messageCount
-            })
-            : Effect.succeedNone
+      Effect.map(
+        core.get(queueName(queue), noAck),
+        ({ delivery, method }) =>
+          method._tag === "BasicGetOk" && delivery !== undefined
+            ? Option.some({ delivery, messageCount: method.messageCount })
+            : Option.none()
       ),
     ackAll: (deliveries) =>
       Effect.suspend(() => {
@@ -153,7 +151,8 @@ const consume = (core: ChannelCore, options: ConsumeOptions): ReturnType<Channel
     }
     const consumer = new Consumer({
       queue: () => queueName(options.queue),
-      consumerTag: options.consumerTag ?? `effect-amqp-${++consumerCount}`,
+      // Not even for "" is the broker asked for a tag: deliveries may come before its answer.
+      consumerTag: options.consumerTag || `effect-amqp-${++consumerCount}`,
       prefetch,
       noAck: options.noAck === true,
       noLocal: options.noLocal === true,

@@ -57,6 +57,9 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   private carried: Array<ChannelOnSocket | undefined> = []
   private dialled: Dialled | undefined
   private blockedAt = Infinity
+  private blockedReason = ""
+  /** Whether the present socket and its channels are up: only then does `state` speak of it. */
+  private isUp = false
   private readonly blockedTimeoutMillis: number
   private someFull = false
   private readingPaused = false
@@ -146,11 +149,9 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
         Array.from(this.channels),
         (channel) =>
           channel.restore.pipe(
-            Effect.catchAll((fault) => {
-              if (fault._tag === "ChannelError") return Effect.sync(() => channel.end(fault))
-              // A broker that does not answer while we restore is as good as gone.
-              return Effect.sync(() => socket.abandon({ _tag: "Socket", cause: fault }))
-            })
+            Effect.catchAll((fault) =>
+              Effect.sync(() => fault._tag === "ChannelError" ? channel.end(fault) : this.abandon(fault))
+            )
           ),
         { concurrency: "unbounded", discard: true }
       )
@@ -162,12 +163,14 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     this.epoch++
     if (this.epoch > 1) Metrics.reconnects.unsafeUpdate(1, [])
     if (this.closing !== undefined) return
-    this.state.unsafeSet(this.isBlocked ? this.blockedState("") : { _tag: "Open", endpoint, epoch: this.epoch })
+    this.isUp = true
+    this.state.unsafeSet(this.isBlocked ? this.blockedState : { _tag: "Open", endpoint, epoch: this.epoch })
   }
 
   readonly onEnd = (end: SocketEnd): void => {
     const fault = toFault(this.socket?.endpoint ?? "", end)
     this.socket = undefined
+    this.isUp = false
     this.isBlocked = false
     this.blockedAt = Infinity
     this.carried = []
@@ -224,8 +227,13 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     }
   }
 
-  private blockedState(reason: string): State {
-    return { _tag: "Blocked", endpoint: this.dialled?.endpoint ?? "", epoch: this.epoch, reason }
+  private get blockedState(): State {
+    return {
+      _tag: "Blocked",
+      endpoint: this.dialled?.endpoint ?? "",
+      epoch: this.epoch,
+      reason: this.blockedReason
+    }
   }
 
   private blocked(reason: string): void {
@@ -233,13 +241,14 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     if (!this.isBlocked) this.blockedAt = this.now()
     this.isBlocked = true
     this.due(this.blockedAt + this.blockedTimeoutMillis)
-    if (this.closing === undefined) this.state.unsafeSet(this.blockedState(reason))
+    this.blockedReason = reason
+    if (this.closing === undefined && this.isUp) this.state.unsafeSet(this.blockedState)
   }
 
   private unblocked(): void {
     this.isBlocked = false
     this.blockedAt = Infinity
-    if (this.closing === undefined) {
+    if (this.closing === undefined && this.isUp) {
       this.state.unsafeSet({ _tag: "Open", endpoint: this.dialled?.endpoint ?? "", epoch: this.epoch })
     }
     this.onSpace()
@@ -268,6 +277,9 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     socket.engine.close(Method_.ReplyCode.commandInvalid, fault.message.slice(0, 200))
     socket.abandon({ _tag: "Fault", fault })
   }
+
+  /** A broker that does not answer what it must is as good as gone. */
+  readonly abandon = (cause: CallError): void => this.socket?.abandon({ _tag: "Socket", cause })
 
   readonly consumerFull = (): void => {
     this.someFull = true

@@ -107,11 +107,12 @@ export class Publishing {
     const deadline = this.host.now() + this.host.publishTimeoutMillis
     this.waiting.push({ outgoing, waiter, deadline })
     this.host.due(deadline)
+    this.host.readingMayChange()
   }
 
-  /** The interest in a publish is gone: unsent, it is not sent at all. */
+  /** The interest in a publish is gone: unsent, it is not sent at all. What was sent once is still sent again. */
   withdraw(waiter: PublishWaiter): void {
-    this.waiting = this.waiting.filter((each) => each.waiter !== waiter)
+    this.waiting = this.waiting.filter((each) => each.waiter !== waiter || each.deadline === Infinity)
     this.settled()
   }
 
@@ -135,6 +136,7 @@ export class Publishing {
     const now = this.host.now()
     window.push(outgoing, waiter, now)
     this.host.due(now + this.host.publishTimeoutMillis)
+    this.host.readingMayChange()
   }
 
   /** The broker answers for one publish or for all up to it; `false` when it answers for what was never sent. */

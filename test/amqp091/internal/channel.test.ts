@@ -1,0 +1,404 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Channel, Connection } from "effect-amqp/amqp091"
+import type { Method } from "effect-amqp/amqp091"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import { content, layerMemory, type Peer, Peers } from "../../harness/scriptedPeer.ts"
+
+/** A connection to a scripted peer that is past its handshake. */
+const connected = (options: Partial<Connection.Options> = {}) =>
+  Effect.gen(function*() {
+    const { accept } = yield* Peers
+    const connecting = yield* Effect.fork(
+      Effect.flatMap(Effect.scope, (scope) =>
+        Scope.extend(Connection.make({ url: "memory://", ...options } as Connection.Options), scope))
+    )
+    const peer = yield* accept
+    yield* peer.handshake()
+    return { accept, peer, connection: yield* Fiber.join(connecting) }
+  })
+
+const openOn = <A, E>(
+  connection: Connection.Connection,
+  make: Effect.Effect<A, E, Connection.Connection | Scope.Scope>
+) => Effect.fork(Effect.provideService(make, Connection.Connection, connection))
+
+const deliver = (deliveryTag: number, consumerTag: string): Method.BasicDeliver => ({
+  _tag: "BasicDeliver",
+  consumerTag,
+  deliveryTag,
+  redelivered: false,
+  exchange: "",
+  routingKey: "q"
+})
+
+const getOk = (deliveryTag: number): Method.BasicGetOk => ({
+  _tag: "BasicGetOk",
+  deliveryTag,
+  redelivered: false,
+  exchange: "",
+  routingKey: "q",
+  messageCount: 0
+})
+
+const notFound: Method.ChannelClose = {
+  _tag: "ChannelClose",
+  replyCode: 404,
+  replyText: "NOT_FOUND - no exchange 'x' in vhost '/'",
+  classId: 60,
+  methodId: 40
+}
+
+/** Lets everything that can run without time passing do so. */
+const settle = TestClock.adjust(0)
+
+const names = (peer: Peer) => peer.log.filter((name) => name !== "HeartbeatFrame")
+
+describe("opening a channel", () => {
+  it.scoped("survives the loss of the socket it was being opened on", () =>
+    Effect.gen(function*() {
+      const { accept, connection, peer } = yield* connected()
+      const opening = yield* openOn(connection, Channel.make())
+      yield* peer.expect("ChannelOpen")
+      yield* peer.cut
+      yield* TestClock.adjust("1 seconds")
+      const next = yield* accept
+      yield* next.handshake()
+      yield* next.openChannel
+      const channel = yield* Fiber.join(opening)
+      assert.strictEqual(channel.mode, "plain")
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("that is interrupted gives its number back", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected()
+      const opening = yield* openOn(connection, Effect.scoped(Channel.make()))
+      const { channel } = yield* peer.expect("ChannelOpen")
+      const interrupting = yield* Effect.fork(Fiber.interrupt(opening))
+      yield* peer.send(channel, { _tag: "ChannelOpenOk" })
+      yield* peer.expect("ChannelClose")
+      yield* peer.send(channel, { _tag: "ChannelCloseOk" })
+      yield* Fiber.join(interrupting)
+      const again = yield* openOn(connection, Channel.make())
+      assert.strictEqual(yield* peer.openChannel, channel)
+      yield* Fiber.join(again)
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("that nobody answers is bounded, and gives its number back", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected({ operationTimeout: "3 seconds", closeTimeout: "1 seconds" })
+      const opening = yield* openOn(connection, Effect.flip(Effect.scoped(Channel.make())))
+      yield* peer.expect("ChannelOpen")
+      yield* TestClock.adjust("4 seconds")
+      assert.strictEqual((yield* Fiber.join(opening))._tag, "OperationTimeout")
+      assert.strictEqual(peer.log.at(-1), "1 channel.close")
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("fails NoFreeChannels when every number is taken", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected({ channelMax: 1 })
+      const first = yield* openOn(connection, Channel.make())
+      yield* peer.openChannel
+      yield* Fiber.join(first)
+      const fault = yield* Effect.flip(Effect.scoped(
+        Effect.provideService(Channel.make(), Connection.Connection, connection)
+      ))
+      assert(fault._tag === "ChannelError")
+      assert.strictEqual(fault.reason, "NoFreeChannels")
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("an answer and the end of the socket in one turn leave a channel that opens on the next one", () =>
+    Effect.gen(function*() {
+      const { accept, connection, peer } = yield* connected()
+      const opening = yield* openOn(connection, Channel.make())
+      const { channel } = yield* peer.expect("ChannelOpen")
+      yield* Effect.zipRight(peer.send(channel, { _tag: "ChannelOpenOk" }), peer.cut)
+      yield* TestClock.adjust("1 seconds")
+      const next = yield* accept
+      yield* next.handshake()
+      yield* next.openChannel
+      const opened = yield* Fiber.join(opening)
+      const declaring = yield* Effect.fork(opened.queueDeclare({ queue: "q" }))
+      yield* next.expect("QueueDeclare")
+      yield* next.send(channel, { _tag: "QueueDeclareOk", queue: "q", messageCount: 0, consumerCount: 0 })
+      assert.strictEqual((yield* Fiber.join(declaring)).queue, "q")
+    }).pipe(Effect.provide(layerMemory)))
+})
+
+describe("reopening a channel", () => {
+  it.scoped("is left to the next socket when this one goes while it backs off", () =>
+    Effect.gen(function*() {
+      const { accept, connection, peer } = yield* connected({ reconnect: Schedule.spaced("1 seconds") })
+      const opening = yield* openOn(connection, Channel.make())
+      const number = yield* peer.openChannel
+      const channel = yield* Fiber.join(opening)
+      yield* peer.send(number, notFound)
+      yield* peer.openChannel
+      yield* settle
+      yield* peer.send(number, notFound)
+      yield* settle
+      yield* peer.cut
+      yield* TestClock.adjust("1 seconds")
+      const next = yield* accept
+      yield* next.handshake()
+      yield* next.openChannel
+      const declaring = yield* Effect.fork(channel.queueDeclare({ queue: "q" }))
+      yield* next.expect("QueueDeclare")
+      yield* next.send(number, { _tag: "QueueDeclareOk", queue: "q", messageCount: 0, consumerCount: 0 })
+      yield* Fiber.join(declaring)
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("backs off, and gives up after five times in a minute without a success", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected()
+      const opening = yield* openOn(connection, Channel.make())
+      let number = yield* peer.openChannel
+      const channel = yield* Fiber.join(opening)
+      for (const pause of [0, 100, 200, 400, 800]) {
+        yield* peer.send(number, notFound)
+        yield* settle
+        if (pause > 0) {
+          assert.notStrictEqual(names(peer).at(-1), "1 channel.open")
+          yield* TestClock.adjust(pause)
+        }
+        number = yield* peer.openChannel
+        yield* settle
+      }
+      yield* peer.send(number, notFound)
+      yield* settle
+      const fault = yield* Effect.flip(channel.queueDeclare({ queue: "q" }))
+      assert(fault._tag === "ChannelError")
+      assert.deepInclude(fault, { reason: "ReopenedTooOften", code: 404, method: "basic.publish" })
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("that nobody answers gives the socket up", () =>
+    Effect.gen(function*() {
+      const { accept, connection, peer } = yield* connected({ operationTimeout: "3 seconds" })
+      const opening = yield* openOn(connection, Channel.make())
+      const number = yield* peer.openChannel
+      yield* Fiber.join(opening)
+      yield* peer.send(number, notFound)
+      yield* peer.expect("ChannelOpen")
+      yield* TestClock.adjust("4 seconds")
+      const next = yield* accept
+      yield* next.handshake()
+      yield* next.openChannel
+    }).pipe(Effect.provide(layerMemory)))
+})
+
+describe("closing a channel", () => {
+  it.scoped("tells the broker also when confirms do not come, and when it is blocked", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected({ closeTimeout: "2 seconds" })
+      const scope = yield* Scope.make()
+      const opening = yield* openOn(connection, Scope.extend(Channel.makeConfirm(), scope))
+      yield* peer.openConfirmChannel
+      const channel = yield* Fiber.join(opening)
+      const publishing = yield* Effect.fork(Effect.flip(channel.publish({ content: "1" })))
+      yield* peer.expect("BasicPublish")
+      yield* peer.send(0, { _tag: "ConnectionBlocked", reason: "memory" })
+      yield* settle
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(closing)
+      assert.strictEqual(names(peer).at(-1), "1 channel.close")
+      const fault = yield* Fiber.join(publishing)
+      assert(fault._tag === "OutcomeUnknown")
+      assert.strictEqual(fault.reason, "Lost")
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("sends nothing more on its number: an ack that comes late stays here", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected()
+      const scope = yield* Scope.make()
+      const opening = yield* openOn(connection, Scope.extend(Channel.make(), scope))
+      const number = yield* peer.openChannel
+      const channel = yield* Fiber.join(opening)
+      const getting = yield* Effect.fork(channel.get({ queue: "q" }))
+      yield* peer.expect("BasicGet")
+      yield* peer.deliver(number, getOk(1), "m")
+      const { delivery } = Option.getOrThrow(yield* Fiber.join(getting))
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* peer.expect("ChannelClose")
+      yield* delivery.ack
+      yield* peer.send(number, { _tag: "ChannelCloseOk" })
+      yield* Fiber.join(closing)
+      yield* settle
+      assert.strictEqual(peer.log.at(-1), "1 channel.close")
+    }).pipe(Effect.provide(layerMemory)))
+})
+
+describe("get", () => {
+  it.scoped("a message of which the caller lost interest goes back", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected()
+      const opening = yield* openOn(connection, Channel.make())
+      const number = yield* peer.openChannel
+      const channel = yield* Fiber.join(opening)
+      const getting = yield* Effect.fork(channel.get({ queue: "q" }))
+      yield* peer.expect("BasicGet")
+      yield* Fiber.interrupt(getting)
+      yield* peer.deliver(number, getOk(1), "m")
+      const nack = yield* peer.expect("BasicNack")
+      assert.deepInclude(nack, { deliveryTag: 1, requeue: true, multiple: false })
+      const again = yield* Effect.fork(channel.get({ queue: "q" }))
+      yield* peer.expect("BasicGet")
+      yield* peer.deliver(number, getOk(2), "n")
+      assert.strictEqual(Option.getOrThrow(yield* Fiber.join(again)).delivery.text, "n")
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("is known before later deliveries are: acknowledging those together leaves it alone", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected()
+      const opening = yield* openOn(connection, Channel.make())
+      const number = yield* peer.openChannel
+      const channel = yield* Fiber.join(opening)
+      const consuming = yield* Effect.fork(
+        channel.consume({ queue: "q", consumerTag: "c" }).pipe(
+          Stream.take(1),
+          Stream.mapEffect((delivery) => channel.ackAll([delivery])),
+          Stream.runDrain
+        )
+      )
+      yield* peer.expect("BasicConsume")
+      yield* peer.send(number, { _tag: "BasicQosOk" }, { _tag: "BasicConsumeOk", consumerTag: "c" })
+      const getting = yield* Effect.fork(channel.get({ queue: "q" }))
+      yield* peer.expect("BasicGet")
+      yield* peer.frame(...content(number, getOk(1), "got"), ...content(number, deliver(2, "c"), "delivered"))
+      const ack = yield* peer.expect("BasicAck")
+      assert.deepInclude(ack, { deliveryTag: 2, multiple: false })
+      assert.strictEqual(Option.getOrThrow(yield* Fiber.join(getting)).delivery.text, "got")
+      yield* peer.expect("BasicCancel")
+      yield* peer.send(number, { _tag: "BasicCancelOk", consumerTag: "c" })
+      yield* Fiber.join(consuming)
+    }).pipe(Effect.provide(layerMemory)))
+})
+
+describe("a consumer that nobody reads any more", () => {
+  it.scoped("is cancelled on the broker also while it blocks us", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected()
+      const opening = yield* openOn(connection, Channel.make())
+      const number = yield* peer.openChannel
+      const channel = yield* Fiber.join(opening)
+      const fiber = yield* Effect.fork(
+        Stream.runDrain(channel.consume({ queue: "q", consumerTag: "c", prefetch: 0 }))
+      )
+      yield* peer.expect("BasicConsume")
+      yield* peer.send(number, { _tag: "BasicConsumeOk", consumerTag: "c" })
+      yield* peer.send(0, { _tag: "ConnectionBlocked", reason: "memory" })
+      yield* settle
+      yield* Fiber.interrupt(fiber)
+      assert.deepInclude(yield* peer.expect("BasicCancel"), { consumerTag: "c", noWait: true })
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("is cancelled when the answer to its consume came too late", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected({ operationTimeout: "3 seconds", closeTimeout: "1 seconds" })
+      const opening = yield* openOn(connection, Channel.make())
+      yield* peer.openChannel
+      const channel = yield* Fiber.join(opening)
+      const fiber = yield* Effect.fork(Effect.flip(Stream.runDrain(channel.consume({ queue: "q" }))))
+      yield* peer.expect("BasicConsume")
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "OperationTimeout")
+      yield* peer.expect("BasicCancel")
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("stops holding up everybody's reading", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected()
+      const opening = yield* openOn(connection, Channel.make())
+      const number = yield* peer.openChannel
+      const channel = yield* Fiber.join(opening)
+      const stuck = yield* Effect.fork(
+        channel.consume({ queue: "q", consumerTag: "c", noAck: true }).pipe(Stream.runForEach(() => Effect.never))
+      )
+      yield* peer.expect("BasicConsume")
+      yield* peer.send(number, { _tag: "BasicConsumeOk", consumerTag: "c" })
+      yield* peer.deliver(number, deliver(1, "c"), "first")
+      yield* settle
+      yield* peer.deliver(number, deliver(2, "c"), "x".repeat(100_000))
+      for (let tag = 3; tag < 14; tag++) yield* peer.deliver(number, deliver(tag, "c"), "x".repeat(100_000))
+      yield* settle
+      const interrupting = yield* Effect.fork(Fiber.interrupt(stuck))
+      yield* peer.expect("BasicCancel")
+      yield* peer.send(number, { _tag: "BasicCancelOk", consumerTag: "c" })
+      yield* Fiber.join(interrupting)
+      // Nothing is asked any more, so only a connection that reads on hears of this.
+      yield* peer.send(0, { _tag: "ConnectionBlocked", reason: "memory" })
+      yield* settle
+      assert.strictEqual((yield* connection.state)._tag, "Blocked")
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("full, and without acknowledgements: its handler's publishes are confirmed all the same", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected()
+      const opening = yield* openOn(connection, Channel.makeConfirm())
+      const number = yield* peer.openConfirmChannel
+      const channel = yield* Fiber.join(opening)
+      const go = yield* Effect.makeLatch()
+      const handling = yield* Effect.fork(
+        channel.consume({ queue: "q", consumerTag: "c", noAck: true }).pipe(
+          Stream.take(1),
+          Stream.mapEffect(() => Effect.zipRight(go.await, channel.publish({ content: "answer" }))),
+          Stream.runDrain
+        )
+      )
+      yield* peer.expect("BasicConsume")
+      yield* peer.send(number, { _tag: "BasicConsumeOk", consumerTag: "c" })
+      yield* peer.deliver(number, deliver(1, "c"), "first")
+      yield* settle
+      for (let tag = 2; tag < 14; tag++) yield* peer.deliver(number, deliver(tag, "c"), "x".repeat(100_000))
+      yield* settle
+      yield* go.open
+      yield* peer.expect("BasicPublish")
+      yield* peer.send(number, { _tag: "BasicAck", deliveryTag: 1, multiple: false })
+      yield* peer.expect("BasicCancel")
+      yield* peer.send(number, { _tag: "BasicCancelOk", consumerTag: "c" })
+      yield* Fiber.join(handling)
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("has ended on a channel that reopens without it, however many there are", () =>
+    Effect.gen(function*() {
+      const { accept, connection, peer } = yield* connected()
+      const opening = yield* openOn(connection, Channel.make())
+      const number = yield* peer.openChannel
+      const channel = yield* Fiber.join(opening)
+      const count = 8
+      const consumers = yield* Effect.forEach(Chunk.range(1, count), (index) =>
+        Effect.gen(function*() {
+          const consumerTag = `c${index}`
+          const fiber = yield* Effect.fork(
+            Effect.flip(Stream.runDrain(channel.consume({ queue: "q", consumerTag, prefetch: 0 })))
+          )
+          yield* peer.expect("BasicConsume")
+          yield* peer.send(number, { _tag: "BasicConsumeOk", consumerTag })
+          yield* settle
+          return fiber
+        }))
+      yield* peer.cut
+      yield* TestClock.adjust("1 seconds")
+      const next = yield* accept
+      yield* next.handshake()
+      for (let index = 0; index < count; index++) {
+        const number = yield* next.openChannel
+        yield* next.expect("BasicConsume")
+        yield* next.send(number, { ...notFound, classId: 60, methodId: 20 })
+      }
+      yield* next.openChannel
+      for (const fiber of consumers) {
+        const fault = yield* Fiber.join(fiber)
+        assert(fault._tag === "ChannelError")
+        assert.strictEqual(fault.reason, "NotFound")
+      }
+      assert.strictEqual((yield* Effect.zipRight(settle, connection.state))._tag, "Open")
+    }).pipe(Effect.provide(layerMemory)))
+})
