@@ -121,8 +121,38 @@ export type ChannelReason =
   | "Other"
 
 /**
+ * What a broker's reply text says, as structure, where it is one that is known (RabbitMQ's). Values are as it prints them;
+ * an absent argument is `undefined`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ChannelDetails =
+  | {
+    readonly _tag: "Inequivalent"
+    readonly kind: "queue" | "exchange"
+    readonly name: string
+    readonly vhost: string
+    readonly argument: string
+    readonly received: string | undefined
+    readonly current: string | undefined
+  }
+  | {
+    readonly _tag: "Missing" | "InUse" | "NotEmpty"
+    readonly kind: "queue" | "exchange"
+    readonly name: string
+    readonly vhost: string
+  }
+  | { readonly _tag: "Locked"; readonly name: string; readonly vhost: string }
+  | { readonly _tag: "UnknownDeliveryTag"; readonly deliveryTag: number }
+  /** A delivery was held for longer than the broker allows. */
+  | { readonly _tag: "AckTimeout"; readonly milliseconds: number }
+  | { readonly _tag: "MessageTooLarge"; readonly size: number; readonly limit: number }
+  | { readonly _tag: "PermissionDenied"; readonly kind: string; readonly name: string; readonly user: string }
+
+/**
  * The broker closed the channel, or refused to open one. `code` and `text` are the broker's own words, `method` is what
- * it objected to (`queue.declare`). The channel opens again by itself; the operation that failed is not repeated.
+ * it objected to (`queue.declare`), `details` what the text says where it is a known one. The channel opens again by itself; the operation that failed is not repeated.
  *
  * With `code` 0 the fault is a local refusal: `Refused` (what the broker would close the connection for),
  * `NoFreeChannels`, `Closed` (this channel's scope has ended). `ReopenedTooOften`: the channel was closed five times
@@ -136,6 +166,7 @@ export class ChannelError extends Data.TaggedError("ChannelError")<{
   readonly code: number
   readonly text: string
   readonly method: string
+  readonly details?: ChannelDetails | undefined
 }> {
   override get message() {
     return `${this.method} failed: ${this.code === 0 ? "" : `${this.code} `}${this.text} (${this.reason})`

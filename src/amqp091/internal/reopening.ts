@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import type { ChannelReason } from "../../AmqpError.ts"
 import { ChannelError } from "../../AmqpError.ts"
 import * as Method from "../Method.ts"
+import * as ReplyText from "./replyText.ts"
 
 const reasons: Record<number, ChannelReason> = {
   311: "ContentTooLarge",
@@ -25,6 +26,7 @@ export const closedByBroker = (close: Method.ChannelClose): ChannelError =>
     reason: reasons[close.replyCode] ?? "Other",
     code: close.replyCode,
     text: close.replyText,
+    details: ReplyText.parse(close.replyText),
     method: Method.nameOf(close.classId, close.methodId) ?? "channel"
   })
 
