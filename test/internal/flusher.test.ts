@@ -99,8 +99,8 @@ describe("Flusher", () => {
       flusher.request()
       flusher.now()
     }
-    endTurn()
     assert.lengthOf(tasks, 0)
+    endTurn()
     assert.strictEqual(state.writes, 1)
     state.writable = true
     flusher.drained()
