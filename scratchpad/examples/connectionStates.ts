@@ -35,6 +35,7 @@ const watch = Effect.fn("watch")(function*(cut: Effect.Effect<number>) {
   const states = yield* connection.changes.pipe(Stream.map(describe), Stream.runCollect, Effect.fork)
   const before = yield* connection.info
 
+  // So that the fork has seen the first state.
   yield* Effect.yieldNow()
   yield* cut
   const recovered = yield* connection.changes.pipe(

@@ -1,0 +1,101 @@
+/**
+ * The examples that run on any broker, with what each of them must compute.
+ */
+import { assert } from "@effect/vitest"
+import type { Transport } from "effect-amqp"
+import type { Connection } from "effect-amqp/amqp091"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as channelLayers from "../../scratchpad/examples/channelLayers.ts"
+import * as connectionStates from "../../scratchpad/examples/connectionStates.ts"
+import * as consuming from "../../scratchpad/examples/consuming.ts"
+import * as orders from "../../scratchpad/examples/orders.ts"
+import * as publishing from "../../scratchpad/examples/publishing.ts"
+import * as publishSubscribe from "../../scratchpad/examples/publishSubscribe.ts"
+import * as severalConnections from "../../scratchpad/examples/severalConnections.ts"
+import * as topicRouting from "../../scratchpad/examples/topicRouting.ts"
+import * as typedFaults from "../../scratchpad/examples/typedFaults.ts"
+import * as workQueue from "../../scratchpad/examples/workQueue.ts"
+
+/** What a program computes on any broker that it reaches through `Live`. */
+export const checks: {
+  readonly [title: string]: Effect.Effect<void, unknown, Connection.Connection | Transport.Transport>
+} = {
+  "connectionStates: tells each state of a life with one cut, and what was agreed on": Effect.gen(function*() {
+    assert.deepStrictEqual(yield* connectionStates.program, {
+      states: [
+        "open, socket 1",
+        "recovering from ConnectionLost",
+        "connecting",
+        "open, socket 2",
+        "closing",
+        "closed"
+      ],
+      recovered: "Some",
+      after: "Closed",
+      agreed: { mechanism: "PLAIN", frameMax: 131072, heartbeat: "1m" }
+    })
+  }),
+  "severalConnections: publishes on one and consumes on the other": Effect.gen(function*() {
+    const received = yield* Effect.provide(severalConnections.program, severalConnections.ConnectionsLive)
+    assert.deepStrictEqual(received, ["one", "two", "three"])
+  }),
+  "publishing: every confirmed message is in the queue, and what was not is named": Effect.gen(function*() {
+    assert.deepStrictEqual(yield* publishing.program, {
+      count: 1 + 1 + 50 + 500 + 1,
+      unconfirmed: 0,
+      returned: "312 NO_ROUTE",
+      failed: [1]
+    })
+  }),
+  "channelLayers: what one channel deposits another withdraws, once": Effect.gen(function*() {
+    assert.deepStrictEqual(yield* channelLayers.program, [Option.some("gold"), Option.none()])
+  }),
+  "consuming: settles one by one, by the batch, back, never and twice": Effect.gen(function*() {
+    assert.deepStrictEqual(yield* consuming.program, {
+      sum: 1 + 2 + 3 + 4 + 5,
+      batches: 3,
+      attempts: [false, true],
+      taken: "22",
+      twice: "AlreadySettled",
+      isEmpty: true,
+      left: 0
+    })
+  }),
+  "typedFaults: tells what is wrong, and leaves the channel working": Effect.gen(function*() {
+    const { outcomes, queue, refused } = yield* typedFaults.program
+    assert.strictEqual(queue, "examples.orders")
+    assert.deepStrictEqual(outcomes, {
+      known: "confirmed",
+      noQueue: "nobody listens to examples.nowhere",
+      noExchange: "the broker objects to basic.publish: 404",
+      knownAgain: "confirmed"
+    })
+    assert.strictEqual(refused.reason, "Auth")
+    assert.notInclude(String(refused), "s3cret")
+  }),
+  "workQueue: every job is done once, by several workers, and what is no job is refused": Effect.gen(function*() {
+    const results = yield* workQueue.program
+    assert.strictEqual(results.length, 30)
+    assert.deepStrictEqual(
+      Object.fromEntries(results.map(({ id, square }) => [id, square])),
+      Object.fromEntries(Array.from({ length: 30 }, (_, id) => [id, id * id]))
+    )
+    assert.isAbove(new Set(results.map(({ worker }) => worker)).size, 1)
+  }),
+  "publishSubscribe: every subscriber has every message, in order": Effect.gen(function*() {
+    const news = ["rain", "sun", "snow"]
+    assert.deepStrictEqual(yield* publishSubscribe.program, [news, news, news])
+  }),
+  "topicRouting: each queue has what its pattern matches": Effect.gen(function*() {
+    assert.deepStrictEqual(yield* topicRouting.program, {
+      placed: ["eu.placed", "us.placed"],
+      europe: ["eu.placed", "eu.paid", "eu.de.paid"],
+      paid: ["eu.paid", "eu.de.paid"]
+    })
+  }),
+  "orders: serves what was placed": Effect.gen(function*() {
+    const handled = yield* Effect.provide(orders.program, orders.Orders.Default)
+    assert.deepStrictEqual(handled, ["tea", "cake"])
+  })
+}
