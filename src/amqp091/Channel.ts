@@ -175,6 +175,9 @@ export interface ChannelBase {
    * Deliveries of a queue. Opens a consumer when run, and cancels it when the stream ends; what was not taken by then goes
    * back to the queue. Neither the loss of a socket nor a healed fault of the channel ends it.
    *
+   * They are taken a batch at a time: where the stream ends within one (`Stream.take`, a handler that fails), the rest of
+   * it is unsettled until the channel closes. A stream that may end early belongs on a channel of its own.
+   *
    * `Stream.runForEachChunk` and `mapChunksEffect` are the fast ways to take deliveries.
    */
   readonly consume: (
@@ -185,7 +188,7 @@ export interface ChannelBase {
     readonly queue: string | QueueRef
     readonly noAck?: boolean | undefined
   }) => Effect.Effect<Option.Option<GetResult>, CallError>
-  /** Acknowledges many deliveries in few frames. */
+  /** Acknowledges many deliveries of this channel in few frames; those of another one are warned of as stale. */
   readonly ackAll: (deliveries: Iterable<Delivery>) => Effect.Effect<void>
 }
 
