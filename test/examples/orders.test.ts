@@ -9,6 +9,7 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { Orders } from "../../scratchpad/examples/orders.ts"
@@ -65,7 +66,10 @@ layer(Test)("Orders", (it) => {
       yield* broker.refuseConnections(false)
       yield* TestClock.adjust("10 seconds")
       yield* Fiber.join(placing)
-      const handled = yield* orders.handle(() => Effect.void).pipe(Stream.runHead)
-      assert.strictEqual(handled._tag, "Some")
+      const handled = yield* orders.handle(() => Effect.void).pipe(
+        Stream.takeUntil((order) => order === "late"),
+        Stream.runLast
+      )
+      assert.deepStrictEqual(handled, Option.some("late"))
     }))
 })
