@@ -13,6 +13,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
@@ -192,7 +193,7 @@ const fromEndpoints = Effect.fnUntraced(function*(endpoints: Endpoints, supervis
   const isFinal = ErrorPolicy.capInternalErrors(supervision.isFinal ?? ErrorPolicy.isFinal)
   const ended = yield* Deferred.make<void>()
 
-  yield* supervise({
+  const supervisor = yield* supervise({
     endpoints,
     dial: (options) => Effect.provideService(dial(options, now, supervision.decode ?? "plain"), Transport, transport),
     up: (dialled) => core.up(dialled),
@@ -212,6 +213,8 @@ const fromEndpoints = Effect.fnUntraced(function*(endpoints: Endpoints, supervis
     }
   }, (exit) => Deferred.done(opened, exit)).pipe(
     Effect.flatMap((fault) => Effect.sync(() => core.end(fault))),
+    // A defect (a Schedule, a policy or credentials that throw) must not leave the first connect waiting.
+    Effect.onError((cause) => Deferred.failCause(opened, cause)),
     Effect.ensuring(Effect.zipRight(Effect.sync(() => core.end(undefined)), Deferred.succeed(ended, undefined))),
     Effect.annotateLogs({ package: "effect-amqp", module: "Connection" }),
     Effect.forkScoped
@@ -219,11 +222,18 @@ const fromEndpoints = Effect.fnUntraced(function*(endpoints: Endpoints, supervis
 
   const close = (code: number, text: string) =>
     Effect.suspend(() => {
+      if (core.isClosing) return Deferred.await(ended)
       const socket = core.sayGoodbye(code, text)
       const goodbye = socket === undefined
         ? Effect.void
         : bounded(core.closeTimeout)(socket.done)
-      return Effect.zipRight(goodbye, Effect.sync(() => core.end(undefined)))
+      return goodbye.pipe(
+        Effect.zipRight(Effect.sync(() => core.end(undefined))),
+        // Whatever it is at (a socket whose peer did not answer, a dial, a delay), it is over.
+        Effect.zipRight(Fiber.interrupt(supervisor)),
+        Effect.asVoid,
+        Effect.uninterruptible
+      )
     })
   // Added last, so it runs first: the goodbye still has its supervisor, timer and socket.
   yield* Effect.addFinalizer(() => close(200, "Normal shutdown"))

@@ -195,7 +195,6 @@ export const dial = (
       engine.tune(tuning)
       const opened = yield* next
       if (opened._tag !== "ConnectionOpenOk") return yield* refuse("Protocol", `unexpected ${opened._tag}`)
-      engine.opened()
       engine.touch(now())
       return {
         socket,

@@ -85,6 +85,8 @@ export class LiveSocket implements EngineHandler<BasicProperties> {
   /** From now on `listener` hears everything. */
   attach(listener: SocketListener): void {
     this.listener = listener
+    // What came behind open-ok, in the same read.
+    for (const method of this.arrived.splice(0)) listener.onMethod(0, method)
   }
 
   get ended(): SocketEnd | undefined {
@@ -148,6 +150,8 @@ export class LiveSocket implements EngineHandler<BasicProperties> {
 
   readonly onMethod = (channel: number, method: Method.Method): void => {
     if (method._tag === "ConnectionCloseOk") return this.finish({ _tag: "CloseOk" })
+    // At once: what follows in the same read belongs to the open connection.
+    if (method._tag === "ConnectionOpenOk") this.engine.opened()
     if (this.listener !== undefined) return this.listener.onMethod(channel, method)
     const waiting = this.waiting
     if (waiting === undefined) {

@@ -10,25 +10,8 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
-import { content, layerMemory, type Peer, Peers } from "../../harness/scriptedPeer.ts"
-
-/** A connection to a scripted peer that is past its handshake. */
-const connected = (options: Partial<Connection.Options> = {}) =>
-  Effect.gen(function*() {
-    const { accept } = yield* Peers
-    const connecting = yield* Effect.fork(
-      Effect.flatMap(Effect.scope, (scope) =>
-        Scope.extend(Connection.make({ url: "memory://", ...options } as Connection.Options), scope))
-    )
-    const peer = yield* accept
-    yield* peer.handshake()
-    return { accept, peer, connection: yield* Fiber.join(connecting) }
-  })
-
-const openOn = <A, E>(
-  connection: Connection.Connection,
-  make: Effect.Effect<A, E, Connection.Connection | Scope.Scope>
-) => Effect.fork(Effect.provideService(make, Connection.Connection, connection))
+import { content, layerMemory, type Peer } from "../../harness/scriptedPeer.ts"
+import { connected, openOn, settle } from "../scripted.ts"
 
 const deliver = (deliveryTag: number, consumerTag: string): Method.BasicDeliver => ({
   _tag: "BasicDeliver",
@@ -55,9 +38,6 @@ const notFound: Method.ChannelClose = {
   classId: 60,
   methodId: 40
 }
-
-/** Lets everything that can run without time passing do so. */
-const settle = TestClock.adjust(0)
 
 const names = (peer: Peer) => peer.log.filter((name) => name !== "HeartbeatFrame")
 

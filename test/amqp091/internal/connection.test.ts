@@ -1,0 +1,334 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Transport } from "effect-amqp"
+import { Channel, Connection } from "effect-amqp/amqp091"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import { layerMemory, type Peer, Peers } from "../../harness/scriptedPeer.ts"
+import { connected, openOn, settle } from "../scripted.ts"
+
+const withoutHeartbeats = (peer: Peer) => peer.log.filter((name) => name !== "HeartbeatFrame")
+
+const blocked = (peer: Peer) => peer.send(0, { _tag: "ConnectionBlocked", reason: "low on memory" })
+
+const isDone = (fiber: Fiber.Fiber<unknown, unknown>) => Effect.map(Fiber.poll(fiber), (exit) => exit._tag === "Some")
+
+describe("closing a connection", () => {
+  it.scoped("says goodbye channel first, then connection, and each once", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const { connection, peer } = yield* Scope.extend(connected(), scope)
+      const opening = yield* openOn(connection, Scope.extend(Channel.make(), scope))
+      const number = yield* peer.openChannel
+      yield* Fiber.join(opening)
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* peer.expect("ChannelClose")
+      yield* peer.send(number, { _tag: "ChannelCloseOk" })
+      yield* peer.goodbye
+      yield* Fiber.join(closing)
+      yield* peer.closed
+      assert.deepStrictEqual(withoutHeartbeats(peer).slice(-4), [
+        "1 channel.open",
+        "1 channel.close",
+        "0 connection.close",
+        "closed"
+      ])
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("is bounded when the peer never answers, and lets go of the socket", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected({ closeTimeout: "2 seconds" })
+      const closing = yield* Effect.fork(connection.close())
+      yield* TestClock.adjust("1999 millis")
+      assert.isFalse(yield* isDone(closing))
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.join(closing)
+      yield* peer.closed
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("twice: the second waits for the end of the first, and sends nothing", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected()
+      const first = yield* Effect.fork(connection.close({ code: 320, text: "bye" }))
+      const close = yield* peer.expect("ConnectionClose")
+      assert.deepInclude(close, { replyCode: 320, replyText: "bye" })
+      const second = yield* Effect.fork(connection.close())
+      yield* settle
+      assert.isFalse(yield* isDone(second))
+      yield* peer.send(0, { _tag: "ConnectionCloseOk" })
+      yield* Fiber.join(first)
+      yield* Fiber.join(second)
+      yield* connection.close()
+      assert.lengthOf(peer.log.filter((name) => name === "0 connection.close"), 1)
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("that is interrupted ends the connection all the same", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected()
+      const closing = yield* Effect.fork(connection.close())
+      yield* peer.expect("ConnectionClose")
+      yield* Fiber.interrupt(closing)
+      assert.strictEqual((yield* connection.state)._tag, "Closed")
+      yield* connection.close()
+      yield* peer.closed
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("while blocked waits for no answer, and lets go of the socket", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected()
+      yield* blocked(peer)
+      yield* settle
+      yield* connection.close()
+      yield* peer.closed
+      assert.strictEqual((yield* connection.state)._tag, "Closed")
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("from both sides at once ends cleanly", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected()
+      const closing = yield* Effect.fork(connection.close())
+      yield* peer.expect("ConnectionClose")
+      yield* peer.send(0, { _tag: "ConnectionClose", replyCode: 320, replyText: "stop", classId: 0, methodId: 0 })
+      yield* peer.expect("ConnectionCloseOk")
+      yield* peer.send(0, { _tag: "ConnectionCloseOk" })
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(yield* connection.state, { _tag: "Closed", cause: undefined })
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("while recovering stops the schedule at once: nobody dials any more", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected()
+      const { waiting } = yield* Peers
+      const opening = yield* openOn(connection, Channel.make())
+      yield* peer.openChannel
+      const channel = yield* Fiber.join(opening)
+      yield* peer.cut
+      yield* settle
+      assert.strictEqual((yield* connection.state)._tag, "Recovering")
+      const declaring = yield* Effect.fork(Effect.flip(channel.queueDeclare({ queue: "q" })))
+      yield* settle
+      yield* connection.close()
+      const fault = yield* Fiber.join(declaring)
+      assert(fault._tag === "ConnectionClosed")
+      assert.strictEqual(fault.reason, "Client")
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* waiting, 0)
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("while a dial is under way gives the dial up", () =>
+    Effect.gen(function*() {
+      const { accept, connection, peer } = yield* connected()
+      yield* peer.cut
+      yield* TestClock.adjust("1 seconds")
+      const next = yield* accept
+      yield* connection.close()
+      yield* next.closed
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("fails what comes later with ConnectionClosed Client, in its own words", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected()
+      const closing = yield* Effect.fork(connection.close({ code: 200, text: "enough" }))
+      yield* peer.goodbye
+      yield* Fiber.join(closing)
+      const fault = yield* Effect.flip(Effect.scoped(
+        Effect.provideService(Channel.make(), Connection.Connection, connection)
+      ))
+      assert(fault._tag === "ConnectionClosed")
+      assert.deepInclude(fault, { reason: "Client", code: 200, text: "enough" })
+    }).pipe(Effect.provide(layerMemory)))
+})
+
+describe("a connection that the peer ends", () => {
+  it.scoped("with a close is answered, and dialled again; its code and text are in the state", () =>
+    Effect.gen(function*() {
+      const { accept, connection, peer } = yield* connected()
+      yield* peer.send(0, {
+        _tag: "ConnectionClose",
+        replyCode: 320,
+        replyText: "CONNECTION_FORCED",
+        classId: 0,
+        methodId: 0
+      })
+      yield* peer.expect("ConnectionCloseOk")
+      yield* settle
+      const state = yield* connection.state
+      assert(state._tag === "Recovering" && state.fault._tag === "ConnectionClosed")
+      assert.deepInclude(state.fault, { reason: "Peer", code: 320, text: "CONNECTION_FORCED" })
+      yield* TestClock.adjust("1 seconds")
+      yield* (yield* accept).handshake()
+      yield* settle
+      assert.deepInclude(yield* connection.state, { _tag: "Open", epoch: 2 })
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("with bytes that are no frame is told so (501), and lost with a FrameError", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected()
+      yield* peer.bytes(new Uint8Array(16).fill(0xff))
+      const close = yield* peer.expect("ConnectionClose")
+      assert.strictEqual(close.replyCode, 501)
+      yield* settle
+      const state = yield* connection.state
+      assert(state._tag === "Recovering" && state.fault._tag === "ConnectionLost")
+      assert.strictEqual(state.fault.reason, "FrameError")
+      assert.propertyVal(state.fault.cause, "_tag", "FrameError")
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("with 541 four times in a row is over", () =>
+    Effect.gen(function*() {
+      const { accept, connection, peer } = yield* connected()
+      let next = peer
+      for (let count = 1; count <= 4; count++) {
+        yield* next.send(0, {
+          _tag: "ConnectionClose",
+          replyCode: 541,
+          replyText: "INTERNAL_ERROR",
+          classId: 0,
+          methodId: 0
+        })
+        yield* TestClock.adjust("10 seconds")
+        if (count === 4) break
+        next = yield* accept
+        yield* next.handshake()
+        yield* settle
+      }
+      const state = yield* connection.state
+      assert(state._tag === "Closed" && state.cause?._tag === "ConnectionClosed")
+      assert.strictEqual(state.cause.code, 541)
+    }).pipe(Effect.provide(layerMemory)))
+})
+
+describe("a blocked connection", () => {
+  it.scoped("that is blocked as soon as it is open says so, with the reason", () =>
+    Effect.gen(function*() {
+      const { accept } = yield* Peers
+      const connecting = yield* Effect.fork(Connection.make({ url: "memory://" }))
+      const peer = yield* accept
+      yield* peer.start()
+      yield* peer.expect("ConnectionStartOk")
+      yield* peer.tune()
+      yield* peer.expect("ConnectionOpen")
+      yield* peer.send(0, { _tag: "ConnectionOpenOk" }, { _tag: "ConnectionBlocked", reason: "low on disk" })
+      const connection = yield* Fiber.join(connecting)
+      assert.deepInclude(yield* connection.state, { _tag: "Blocked", epoch: 1, reason: "low on disk" })
+      const closing = yield* Effect.fork(connection.close())
+      yield* peer.expect("ConnectionClose")
+      yield* Fiber.join(closing)
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("makes publishes wait, in order; calls go on", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected()
+      const opening = yield* openOn(connection, Channel.make())
+      const number = yield* peer.openChannel
+      const channel = yield* Fiber.join(opening)
+      yield* blocked(peer)
+      yield* settle
+      const publishing = yield* Effect.fork(channel.publishAll([{ content: "1" }, { content: "2" }]))
+      const declaring = yield* Effect.fork(channel.queueDeclare({ queue: "q" }))
+      yield* peer.expect("QueueDeclare")
+      yield* peer.send(number, { _tag: "QueueDeclareOk", queue: "q", messageCount: 0, consumerCount: 0 })
+      yield* Fiber.join(declaring)
+      assert.deepStrictEqual(peer.bodies, [])
+      yield* peer.send(0, { _tag: "ConnectionUnblocked" })
+      yield* Fiber.join(publishing)
+      yield* settle
+      assert.deepStrictEqual(peer.bodies, ["1", "2"])
+      assert.strictEqual((yield* connection.state)._tag, "Open")
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("is lost after the blocked timeout, which a repeated blocked does not restart", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected({ blockedTimeout: "1 minute" })
+      yield* blocked(peer)
+      yield* TestClock.adjust("30 seconds")
+      yield* blocked(peer)
+      yield* TestClock.adjust("29999 millis")
+      assert.strictEqual((yield* connection.state)._tag, "Blocked")
+      yield* TestClock.adjust("1 millis")
+      const state = yield* connection.state
+      assert(state._tag === "Recovering" && state.fault._tag === "ConnectionLost")
+      assert.strictEqual(state.fault.reason, "BlockedTimeout")
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("is not lost when it was unblocked before", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected({ blockedTimeout: "1 minute" })
+      yield* blocked(peer)
+      yield* TestClock.adjust("59 seconds")
+      yield* peer.send(0, { _tag: "ConnectionUnblocked" })
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual((yield* connection.state)._tag, "Open")
+    }).pipe(Effect.provide(layerMemory)))
+})
+
+describe("heartbeats", () => {
+  it.scoped("go out after half an interval of saying nothing", () =>
+    Effect.gen(function*() {
+      const { peer } = yield* connected({ heartbeat: "10 seconds" })
+      yield* TestClock.adjust("4999 millis")
+      assert.notInclude(peer.log, "HeartbeatFrame")
+      yield* TestClock.adjust("1 millis")
+      assert.lengthOf(peer.log.filter((name) => name === "HeartbeatFrame"), 1)
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("that do not come lose the connection after two intervals, not before", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected({ heartbeat: "10 seconds" })
+      yield* TestClock.adjust("19 seconds")
+      yield* peer.frame({ _tag: "HeartbeatFrame", channel: 0 })
+      yield* TestClock.adjust("19999 millis")
+      assert.strictEqual((yield* connection.state)._tag, "Open")
+      yield* TestClock.adjust("1 millis")
+      const state = yield* connection.state
+      assert(state._tag === "Recovering" && state.fault._tag === "ConnectionLost")
+      assert.strictEqual(state.fault.reason, "Heartbeat")
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("are off at 0, whatever the server wants", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected({ heartbeat: "0 seconds" }, { heartbeat: 5 })
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual((yield* connection.state)._tag, "Open")
+      assert.notInclude(peer.log, "HeartbeatFrame")
+    }).pipe(Effect.provide(layerMemory)))
+})
+
+describe("a policy that throws", () => {
+  it.scoped("is the defect of the first connect, which does not wait for ever", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(Connection.make({
+        url: "memory://localhost:1",
+        connect: Schedule.recurs(3),
+        isFinal: () => {
+          throw new Error("a policy's own mistake")
+        }
+      }))
+      assert(Exit.isFailure(exit))
+      assert.include(Cause.pretty(exit.cause), "a policy's own mistake")
+    }).pipe(Effect.provide(Transport.layerMemory)))
+})
+
+describe("changes", () => {
+  it.scoped("are the present state, then each later one, and end after Closed", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected()
+      const watching = yield* Effect.fork(Stream.runCollect(Stream.map(connection.changes, (state) => state._tag)))
+      yield* settle
+      yield* blocked(peer)
+      yield* peer.send(0, { _tag: "ConnectionUnblocked" })
+      yield* settle
+      const closing = yield* Effect.fork(connection.close())
+      yield* peer.goodbye
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual([...yield* Fiber.join(watching)], ["Open", "Blocked", "Open", "Closing", "Closed"])
+      assert.deepStrictEqual([...yield* Stream.runCollect(Stream.map(connection.changes, (state) => state._tag))], [
+        "Closed"
+      ])
+    }).pipe(Effect.provide(layerMemory)))
+})
