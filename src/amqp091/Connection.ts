@@ -193,8 +193,19 @@ const fromEndpoints = Effect.fnUntraced(function*(endpoints: Endpoints, supervis
   const isFinal = ErrorPolicy.capInternalErrors(supervision.isFinal ?? ErrorPolicy.isFinal)
   const ended = yield* Deferred.make<void>()
 
+  const { failover } = first
+  if (failover === "priority") {
+    return yield* ConnectError.at("options", "Url", "the failover strategy \"priority\" is not there yet")
+  }
+  yield* Effect.forEach(
+    new Set(endpoints.flatMap(({ warnings }) => warnings)),
+    (warning) => Effect.logWarning(warning),
+    { discard: true }
+  )
+
   const supervisor = yield* supervise({
     endpoints,
+    strategy: failover,
     dial: (options) => Effect.provideService(dial(options, now, supervision.decode ?? "plain"), Transport, transport),
     up: (dialled) => core.up(dialled),
     ended: endedWith,

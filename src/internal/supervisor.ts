@@ -7,6 +7,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Random from "effect/Random"
 import type * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
@@ -14,10 +15,33 @@ import * as Scope from "effect/Scope"
 import type { ConnectAttempt, ConnectionClosed, ConnectionLost, ConnectReason, RecoverableError } from "../AmqpError.ts"
 import { ConnectError } from "../AmqpError.ts"
 
+/**
+ * The order of a round: from the one after the last that was tried, from the first, shuffled anew, or as many drawn at
+ * random as there are.
+ *
+ * @internal
+ */
+export type Strategy = "round-robin" | "in-order" | "shuffle" | "random"
+
+const orderOf = (strategy: Strategy, count: number, next: number): Effect.Effect<Iterable<number>> => {
+  const all = Array.from({ length: count }, (_, index) => index)
+  switch (strategy) {
+    case "in-order":
+      return Effect.succeed(all)
+    case "round-robin":
+      return Effect.succeed(all.map((index) => (index + next) % count))
+    case "shuffle":
+      return Random.shuffle(all)
+    case "random":
+      return Effect.forEach(all, () => Random.nextIntBetween(0, count))
+  }
+}
+
 /** @internal */
 export interface Supervised<Endpoint, Session> {
-  /** In the order of preference; the supervisor goes round them. */
+  /** In the order of preference. */
   readonly endpoints: readonly [Endpoint, ...Array<Endpoint>]
+  readonly strategy: Strategy
   readonly dial: (endpoint: Endpoint) => Effect.Effect<Session, ConnectError, Scope.Scope>
   /** Restores what the connection had, on a fresh session. */
   readonly up: (session: Session) => Effect.Effect<void, RecoverableError>
@@ -76,14 +100,14 @@ export const supervise = <Endpoint, Session>(
     const endpoints = options.endpoints
     let next = 0
 
-    /** Every endpoint once, from the one after the last that was tried, without a pause. */
+    /** Every endpoint once, in the strategy's order, without a pause. */
     const round: Effect.Effect<readonly [Session, Endpoint], ConnectError, Scope.Scope> = Effect.gen(function*() {
       const outer = yield* Effect.scope
       const attempts: Array<ConnectAttempt> = []
       let reason: ConnectReason = "Refused"
-      for (let tried = 0; tried < endpoints.length; tried++) {
-        const endpoint = endpoints[next]! // `next` is below the length
-        next = (next + 1) % endpoints.length
+      for (const index of yield* orderOf(options.strategy, endpoints.length, next)) {
+        const endpoint = endpoints[index]! // an order has indexes only
+        next = (index + 1) % endpoints.length
         options.onDialling(endpoint)
         // A scope of its own: what a failed attempt opened is gone before the next one starts.
         const scope = yield* Scope.fork(outer, outer.strategy)
@@ -102,6 +126,7 @@ export const supervise = <Endpoint, Session>(
     const reconnect = makeDriver(options.reconnect)
     const attempts: Array<ConnectAttempt> = []
     let first = true
+    let stable = false
     let rounds = 0
 
     const life: Effect.Effect<never, RecoverableError> = Effect.scoped(Effect.gen(function*() {
@@ -113,8 +138,10 @@ export const supervise = <Endpoint, Session>(
         rounds = 0
         yield* onFirst(Exit.void)
       }
+      stable = false
       yield* Effect.sleep(options.stableAfter).pipe(
         Effect.andThen(Effect.sync(() => {
+          stable = true
           rounds = 0
           reconnect.reset()
         })),
@@ -143,8 +170,11 @@ export const supervise = <Endpoint, Session>(
         options.onRecovering(all, ++rounds, delay)
         yield* Effect.sleep(delay)
       } else {
-        const delay = options.isFinal(fault) ? undefined : yield* reconnect.next(fault)
-        if (delay === undefined) return fault
+        const scheduled = options.isFinal(fault) ? undefined : yield* reconnect.next(fault)
+        if (scheduled === undefined) return fault
+        // The others are tried at once when a good connection is lost; a delay comes after each whole round.
+        const delay = stable && endpoints.length > 1 ? Duration.zero : scheduled
+        stable = false
         options.onRecovering(fault, ++rounds, delay)
         yield* Effect.sleep(delay)
       }

@@ -45,6 +45,7 @@ const makeWorld = (settings: Partial<Supervised<string, Session>> & { readonly h
   const [first = "a", ...others] = (settings.hosts ?? "a").split("")
   const options: Supervised<string, Session> = {
     endpoints: [first, ...others],
+    strategy: "round-robin",
     dial: (endpoint) =>
       Effect.gen(function*() {
         yield* note(`dial ${endpoint}`)
@@ -122,6 +123,70 @@ describe("supervise", () => {
         fault._tag === "ConnectError" && fault.attempts.map((each) => each.endpoint).join("") === "abcabcabc"
       )
       assert.deepStrictEqual(world.opened.map((exit) => Exit.isFailure(exit) && Cause.squash(exit.cause)), [fault])
+    }))
+
+  it.effect("tries the others at once when a good connection is lost, and has its delay before the round after", () =>
+    Effect.gen(function*() {
+      const { run, world } = makeWorld({ hosts: "ab" })
+      world.up.add("a")
+      const fiber = yield* Effect.fork(run)
+      yield* settled
+      yield* later("5 seconds")
+      world.up.delete("a")
+      world.read()
+      yield* world.end()
+      yield* settled
+      assert.deepStrictEqual(world.read(), [
+        "5000 closed a",
+        "ConnectionLost 1 0",
+        "5000 dial b",
+        "5000 closed b",
+        "5000 dial a",
+        "5000 closed a",
+        "ConnectError 2 1000"
+      ])
+      yield* Fiber.interrupt(fiber)
+    }))
+
+  it.effect("starts each round from the first endpoint, in order", () =>
+    Effect.gen(function*() {
+      const { run, world } = makeWorld({ hosts: "abc", strategy: "in-order" })
+      world.up.add("b")
+      const fiber = yield* Effect.fork(run)
+      yield* settled
+      world.read()
+      yield* world.end()
+      yield* later("1 second")
+      assert.deepStrictEqual(world.read(), [
+        "0 closed b",
+        "ConnectionLost 1 1000",
+        "1000 dial a",
+        "1000 closed a",
+        "1000 dial b",
+        "open 2 b"
+      ])
+      yield* Fiber.interrupt(fiber)
+    }))
+
+  it.effect("shuffles the endpoints of each round: every one once", () =>
+    Effect.gen(function*() {
+      const { run, world } = makeWorld({ hosts: "abcdef", strategy: "shuffle", connect: Schedule.recurs(19) })
+      yield* run
+      const dialled = world.read().filter((line) => line.includes("dial")).map((line) => line.at(-1)).join("")
+      const rounds = dialled.match(/.{6}/g) ?? []
+      assert.lengthOf(rounds, 20)
+      assert.isTrue(rounds.every((round) => Array.from(round).sort().join("") === "abcdef"))
+      assert.isAbove(new Set(rounds).size, 10)
+    }))
+
+  it.effect("draws endpoints at random", () =>
+    Effect.gen(function*() {
+      const { run, world } = makeWorld({ hosts: "ab", strategy: "random", connect: Schedule.recurs(19) })
+      yield* run
+      const dialled = world.read().filter((line) => line.includes("dial")).map((line) => line.at(-1)).join("")
+      assert.lengthOf(dialled, 40)
+      assert.match(dialled, /aa/)
+      assert.match(dialled, /bb/)
     }))
 
   it.effect("keeps the last hundred attempts of a first connect that goes on and on", () =>
