@@ -58,6 +58,14 @@ describe("a handshake that goes wrong", () => {
       })
     }))
 
+  it.effect("a socket that goes during the login is Refused, where the server would say that it refuses", () =>
+    Effect.gen(function*() {
+      const fault = yield* against((peer) =>
+        peer.start({ tells: true }).pipe(Effect.zipRight(peer.expect("ConnectionStartOk")), Effect.zipRight(peer.cut))
+      )
+      assert.deepInclude(fault, { reason: "Refused", text: "the peer closed the socket during the handshake" })
+    }))
+
   it.effect("a socket that goes before the greeting is Refused", () =>
     Effect.gen(function*() {
       const fault = yield* against((peer) => peer.cut)

@@ -18,6 +18,8 @@ export interface HandshakeOptions {
   readonly channelMax?: number | undefined
   readonly frameMax?: number | undefined
   readonly heartbeat?: number | undefined
+  /** Whether it announces that it says why it refuses a login. */
+  readonly tells?: boolean | undefined
 }
 
 const nameOf = (frame: Frame.Frame): string => {
@@ -118,7 +120,7 @@ export class Peer {
       _tag: "ConnectionStart",
       versionMajor: 0,
       versionMinor: 9,
-      serverProperties: { product: "script" },
+      serverProperties: { product: "script", capabilities: { authentication_failure_close: options.tells === true } },
       mechanisms: options.mechanisms ?? "PLAIN",
       locales: "en_US"
     })

@@ -3,7 +3,9 @@
  *
  * @since 0.1.0
  */
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
+import * as Order from "effect/Order"
 import type { CallError, ConfirmError } from "../../AmqpError.ts"
 import { PublishManyError } from "../../AmqpError.ts"
 import type { Channel, ConfirmChannel } from "../Channel.ts"
@@ -55,44 +57,66 @@ export const plain = (core: ChannelCore): Channel => {
 
 type Failures = Array<{ readonly index: number; readonly error: ConfirmError }>
 
+const outcome = (failures: Failures): Effect.Effect<void, PublishManyError> =>
+  failures.length === 0
+    ? Effect.void
+    : Effect.fail(new PublishManyError({ failures: Arr.sortWith(failures, ({ index }) => index, Order.number) }))
+
+/** One of many publishes: first it waits for a place in the window, then for its answer, which `answered` hears. */
+class Placing implements PublishWaiter {
+  resume: ((effect: Effect.Effect<void, CallError>) => void) | undefined
+  /** Why it never got a place. */
+  refused: CallError | undefined
+  private isPlaced = false
+  private readonly answered: (error: ConfirmError | undefined) => void
+
+  constructor(answered: (error: ConfirmError | undefined) => void) {
+    this.answered = answered
+  }
+
+  placed(): void {
+    this.isPlaced = true
+    this.resume?.(Effect.void)
+  }
+
+  done(): void {
+    this.answered(undefined)
+  }
+
+  failed(error: ConfirmError): void {
+    if (this.isPlaced || !isCallError(error)) return this.answered(error)
+    this.refused = error
+    this.resume?.(Effect.fail(error))
+  }
+}
+
 /** @internal */
 export const confirm = (core: ChannelCore): ConfirmChannel => {
   const { publishing } = core
   let offered = 0
   let failures: Failures = []
 
-  /** Sends a message, and ends when it has its place in the window; `waiter` hears the rest. */
-  const place = (message: Message, waiter: PublishWaiter): Effect.Effect<void, CallError> =>
+  /** Sends a message, and ends when it has its place in the window; fails when it never gets one. */
+  const place = (message: Message, placing: Placing): Effect.Effect<void, CallError> =>
     Effect.suspend(() => {
       const refusal = core.refusal("basic.publish", true)
       if (refusal !== undefined) return Effect.fail(refusal)
       const outgoing = toOutgoing(message)
       if (publishing.hasRoom) {
-        publishing.submit(outgoing, waiter)
-        return Effect.void
+        publishing.submit(outgoing, placing)
+        return placing.refused === undefined ? Effect.void : Effect.fail(placing.refused)
       }
       return Effect.async<void, CallError>((resume) => {
-        const placed: PublishWaiter = {
-          placed: () => resume(Effect.void),
-          done: waiter.done,
-          failed: (error) => {
-            // A message that never got a place fails its offer, not the drain.
-            if (isCallError(error)) resume(Effect.fail(error))
-            waiter.failed(error)
-          }
-        }
-        publishing.submit(outgoing, placed)
-        return Effect.sync(() => publishing.withdraw(placed))
+        placing.resume = resume
+        publishing.submit(outgoing, placing)
+        return Effect.sync(() => publishing.withdraw(placing))
       })
     })
 
   const offer = (message: Message): Effect.Effect<void, CallError> =>
     Effect.suspend(() => {
       const index = offered++
-      return place(message, {
-        done: () => {},
-        failed: (error) => void failures.push({ index, error })
-      })
+      return place(message, new Placing((error) => error !== undefined && failures.push({ index, error })))
     })
 
   const publishAll = (messages: Iterable<Message>): Effect.Effect<void, PublishManyError> =>
@@ -101,7 +125,8 @@ export const confirm = (core: ChannelCore): ConfirmChannel => {
       let count = 0
       let open = 0
       let finish: (() => void) | undefined
-      const answered = () => {
+      const answered = (index: number, error: ConfirmError | undefined) => {
+        if (error !== undefined) failures.push({ index, error })
         open--
         if (open === 0) finish?.()
       }
@@ -109,25 +134,17 @@ export const confirm = (core: ChannelCore): ConfirmChannel => {
         Effect.suspend(() => {
           const index = count++
           open++
-          const waiter: PublishWaiter = {
-            done: answered,
-            failed: (error) => {
-              failures.push({ index, error })
-              answered()
-            }
-          }
-          return Effect.catchAll(place(message, waiter), (error) =>
-            Effect.sync(() => {
-              // Refused before it reached the window, which so will not report it.
-              if (!failures.some((failure) => failure.index === index)) waiter.failed(error)
-            }))
+          return Effect.catchAll(
+            place(message, new Placing((error) => answered(index, error))),
+            (error) => Effect.sync(() => answered(index, error))
+          )
         }), { discard: true }).pipe(
           Effect.andThen(Effect.async<void>((resume) => {
             if (open === 0) resume(Effect.void)
             else finish = () => resume(Effect.void)
           })),
           Effect.andThen(
-            Effect.suspend(() => failures.length === 0 ? Effect.void : Effect.fail(new PublishManyError({ failures })))
+            Effect.suspend(() => outcome(failures))
           )
         )
     })
@@ -144,7 +161,7 @@ export const confirm = (core: ChannelCore): ConfirmChannel => {
         const all = failures
         failures = []
         offered = 0
-        return all.length === 0 ? Effect.void : Effect.fail(new PublishManyError({ failures: all }))
+        return outcome(all)
       })
     ),
     unconfirmed: Effect.sync(() => publishing.unconfirmed)

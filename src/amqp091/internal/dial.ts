@@ -14,6 +14,7 @@ import type { PipeTls, Target } from "../../Transport.ts"
 import { Transport } from "../../Transport.ts"
 import * as ConnectionOptions from "../ConnectionOptions.ts"
 import type { FieldTable } from "../FieldTable.ts"
+import { isFieldTable } from "../FieldTable.ts"
 import type * as Method from "../Method.ts"
 import type { Tuning } from "./engine.ts"
 import { LiveSocket } from "./liveSocket.ts"
@@ -74,8 +75,14 @@ const notAmqp = (fault: FrameError): string => {
 
 const refusals: Record<number, ConnectReason> = { 402: "Vhost", 403: "Auth", 530: "Vhost" }
 
-/** What the end of a socket means at each stage of the handshake. */
-const toConnectError = (endpoint: string, stage: Stage, end: SocketEnd): ConnectError => {
+/** Whether a server says why it refuses a login, instead of hanging up. */
+const tellsRefusals = (serverProperties: FieldTable): boolean => {
+  const capabilities = serverProperties["capabilities"]
+  return isFieldTable(capabilities) && capabilities["authentication_failure_close"] === true
+}
+
+/** What the end of a socket means at each stage of the handshake; `tells`: the server would say if it refused us. */
+const toConnectError = (endpoint: string, stage: Stage, end: SocketEnd, tells: boolean): ConnectError => {
   const failed = (reason: ConnectReason, text: string) => ConnectError.at(endpoint, reason, text)
   switch (end._tag) {
     case "Header":
@@ -87,10 +94,15 @@ const toConnectError = (endpoint: string, stage: Stage, end: SocketEnd): Connect
       const reason = stage === "vhost" && replyCode === 403 ? "Vhost" : refusals[replyCode] ?? "Refused"
       return failed(reason, `${replyCode} ${replyText}`)
     }
-    // A broker that does not know `authentication_failure_close` just drops the socket.
+    // A broker that does not know `authentication_failure_close` just drops the socket. From one that does, it is a loss:
+    // to take that for a refusal would end a connection for good because its broker was restarted.
     case "Socket":
-      if (stage === "login") return failed("Auth", "the peer closed the socket on the login: probably refused")
-      if (stage === "vhost") return failed("Vhost", "the peer closed the socket on the virtual host: probably refused")
+      if (stage === "login" && !tells) {
+        return failed("Auth", "the peer closed the socket on the login: probably refused")
+      }
+      if (stage === "vhost" && !tells) {
+        return failed("Vhost", "the peer closed the socket on the virtual host: probably refused")
+      }
       return failed(
         "Refused",
         `the peer closed the socket during the handshake${end.cause instanceof Error ? `: ${end.cause.message}` : ""}`
@@ -109,6 +121,7 @@ export const dial = (
   Effect.suspend(() => {
     const endpoint = `${options.host.includes(":") ? `[${options.host}]` : options.host}:${options.port}`
     let stage: Stage = "dial"
+    let tells = false
 
     const handshake = Effect.gen(function*() {
       const transport = yield* Transport
@@ -132,7 +145,7 @@ export const dial = (
         }
       })
       const { engine } = socket
-      const next = Effect.mapError(socket.next, (end) => toConnectError(endpoint, stage, end))
+      const next = Effect.mapError(socket.next, (end) => toConnectError(endpoint, stage, end, tells))
       const refuse = (reason: ConnectReason, text: string) => Effect.fail(ConnectError.at(endpoint, reason, text))
       const send = (...methods: ReadonlyArray<Method.Method>): Effect.Effect<void, ConnectError> =>
         Effect.suspend(() => {
@@ -155,6 +168,7 @@ export const dial = (
       }
       const authFault = (fault: { readonly message: string }) => ConnectError.at(endpoint, "Auth", fault.message)
 
+      tells = tellsRefusals(start.serverProperties)
       stage = "login"
       const { challenge, initial, mechanism } = exchange.value
       yield* send({
