@@ -113,6 +113,11 @@ export interface ConsumeOptions {
   readonly queue: string | QueueRef
   /** Unacknowledged deliveries the broker may have outstanding; 0 is no limit. Default: the channel's prefetch. */
   readonly prefetch?: number | undefined
+  /**
+   * The most deliveries handed to the stream at once: with 1, `Stream.take(n)` takes n and the rest goes back, at the price
+   * of some microseconds a delivery. Default: as many as have arrived.
+   */
+  readonly batch?: number | undefined
   /** Deliveries count as settled when sent: one is lost when the connection goes with it. Default: false. */
   readonly noAck?: boolean | undefined
   /** RabbitMQ ignores it. Default: false. */
@@ -175,8 +180,9 @@ export interface ChannelBase {
    * Deliveries of a queue. Opens a consumer when run, and cancels it when the stream ends; what was not taken by then goes
    * back to the queue. Neither the loss of a socket nor a healed fault of the channel ends it.
    *
-   * They are taken a batch at a time: where the stream ends within one (`Stream.take`, a handler that fails), the rest of
-   * it is unsettled until the channel closes. A stream that may end early belongs on a channel of its own.
+   * When the stream fails or is interrupted, everything it was given and did not settle goes back too. When it ends well
+   * (`Stream.take`), what it was given stays its taker's to settle: deliveries are handed over a batch at a time, and the
+   * rest of the last batch, which `take` drops, is unsettled until the channel closes, unless `batch` is 1.
    *
    * `Stream.runForEachChunk` and `mapChunksEffect` are the fast ways to take deliveries.
    */

@@ -175,7 +175,7 @@ describe("supervise", () => {
       const dialled = world.read().filter((line) => line.includes("dial")).map((line) => line.at(-1)).join("")
       const rounds = dialled.match(/.{6}/g) ?? []
       assert.lengthOf(rounds, 20)
-      assert.isTrue(rounds.every((round) => Array.from(round).sort().join("") === "abcdef"))
+      assert.isTrue(rounds.every((round) => new Set(round).size === 6))
       assert.isAbove(new Set(rounds).size, 10)
     }))
 

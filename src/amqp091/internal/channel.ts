@@ -386,8 +386,11 @@ export class ChannelCore implements ChannelOnSocket, Settler {
     })
   }
 
-  /** Ends a consumer: the broker sends it nothing more, and takes back what nobody started on. */
-  unsubscribe(consumer: Consumer): Effect.Effect<void> {
+  /**
+   * Ends a consumer: the broker sends it nothing more, and takes back what nobody took; where whoever took it has failed,
+   * also what was taken and not settled.
+   */
+  unsubscribe(consumer: Consumer, hasFailed = false): Effect.Effect<void> {
     return Effect.suspend(() => {
       const tag = consumer.settings.consumerTag
       if (this.consumers.get(tag) !== consumer) return Effect.void
@@ -399,6 +402,9 @@ export class ChannelCore implements ChannelOnSocket, Settler {
         // A broker that goes on delivering to nobody would get each message back, and deliver it again, for ever.
         if (!cancelled) this.cancelUnasked(tag)
         for (const delivery of consumer.unstarted()) this.giveBack(delivery)
+        if (hasFailed) {
+          for (const delivery of this.unsettled.values()) if (delivery.consumerTag === tag) this.giveBack(delivery)
+        }
         this.host.readingMayChange()
       })
       // While it is being brought up, or blocked, an answer may take long.

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { ChannelError } from "../../AmqpError.ts"
@@ -149,18 +150,21 @@ const consume = (core: ChannelCore, options: ConsumeOptions): ReturnType<Channel
     if (!Number.isInteger(prefetch) || prefetch < 0 || prefetch > 0xffff) {
       return yield* refused("basic.consume", `prefetch ${prefetch} is not a whole number from 0 to 65535`)
     }
+    const { batch = Infinity } = options
+    if (!(batch >= 1)) return yield* refused("basic.consume", `batch ${batch} is less than 1`)
     const consumer = new Consumer({
       queue: () => queueName(options.queue),
       // Not even for "" is the broker asked for a tag: deliveries may come before its answer.
       consumerTag: options.consumerTag || `effect-amqp-${++consumerCount}`,
       prefetch,
+      batch,
       noAck: options.noAck === true,
       noLocal: options.noLocal === true,
       exclusive: options.exclusive === true,
       arguments: options.arguments ?? {}
     }, core.onTaken)
     // First the finalizer: interrupted between the two, there would be a consumer that nobody cancels.
-    yield* Effect.addFinalizer(() => core.unsubscribe(consumer))
+    yield* Effect.addFinalizer((exit) => core.unsubscribe(consumer, Exit.isFailure(exit)))
     yield* core.subscribe(consumer)
     return consumer.stream
   }))

@@ -22,6 +22,8 @@ export interface ConsumerSettings {
   readonly queue: () => string
   readonly consumerTag: string
   readonly prefetch: number
+  /** The most deliveries the stream takes at once. */
+  readonly batch: number
   readonly noAck: boolean
   readonly noLocal: boolean
   readonly exclusive: boolean
@@ -31,6 +33,9 @@ export interface ConsumerSettings {
 /** The no-ack buffer that stops reading, and the one that ends the consumer. */
 const softLimit = 1024 * 1024
 const hardLimit = 16 * softLimit
+
+// A delivery costs memory besides its content.
+const sizeOf = (delivery: DeliveryRecord): number => delivery.content.length + 64
 
 /** @internal */
 export class Consumer {
@@ -76,7 +81,7 @@ export class Consumer {
     if (this.end !== undefined) return true
     this.buffer.push(delivery)
     if (this.settings.noAck) {
-      this.bytes += delivery.content.length + 64
+      this.bytes += sizeOf(delivery)
       if (this.bytes > hardLimit) {
         this.finish(Option.some(
           new ConsumerOverflow({ consumerTag: this.settings.consumerTag, bytes: this.bytes })
@@ -118,11 +123,7 @@ export class Consumer {
   private readonly take: Effect.Effect<Chunk.Chunk<DeliveryRecord>, Option.Option<ConsumeFault>> = Effect.suspend(
     () => {
       if (this.buffer.length > 0) {
-        const taken = this.buffer
-        this.buffer = []
-        this.bytes = 0
-        this.onTaken()
-        return Effect.succeed(Chunk.unsafeFromArray(taken))
+        return Effect.succeed(Chunk.unsafeFromArray(this.takeBatch()))
       }
       if (this.end !== undefined) return this.end
       return Effect.async((resume) => {
@@ -130,6 +131,20 @@ export class Consumer {
       })
     }
   )
+
+  private takeBatch(): Array<DeliveryRecord> {
+    const { batch, noAck } = this.settings
+    const all = this.buffer
+    if (all.length <= batch) {
+      this.buffer = []
+      this.bytes = 0
+    } else {
+      this.buffer = all.splice(batch)
+      if (noAck) { for (const delivery of all) this.bytes -= sizeOf(delivery) }
+    }
+    this.onTaken()
+    return all
+  }
 
   readonly stream: Stream.Stream<DeliveryRecord, ConsumeFault> = Stream.repeatEffectChunkOption(this.take)
 }
