@@ -295,29 +295,38 @@ export const layer = (options: Options): Layer.Layer<Connection, ConnectError, T
   Layer.scoped(Connection, make(options))
 
 /**
- * A connection whose endpoints come from the configuration; `supervision` is what only code can say.
+ * The same with endpoints that come from the configuration; `options` win over them, and say what only code can.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeConfig = (
+  config: Config.Config<Endpoints>,
+  options: ConnectionOptions.ConnectionOptions.Input & Supervision = {}
+): Effect.Effect<Connection, ConnectError | ConfigError.ConfigError, Transport | Scope.Scope> => {
+  const { connect, decode, isFinal, publishTimeout, reconnect, stableAfter, whenDisconnected, ...overrides } = options
+  const supervision = { connect, decode, isFinal, publishTimeout, reconnect, stableAfter, whenDisconnected }
+  return Effect.flatMap(config, ([first, ...others]) =>
+    Either.match(
+      Either.all([
+        ConnectionOptions.cloneEither(first, overrides),
+        Either.all(others.map((each) => ConnectionOptions.cloneEither(each, overrides)))
+      ]),
+      {
+        onLeft: (fault) => Effect.fail(ConnectError.at("options", "Url", fault.message)),
+        onRight: ([first, others]) => fromEndpoints([first, ...others], supervision)
+      }
+    ))
+}
+
+/**
+ * A connection as a Layer, with endpoints that come from the configuration.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerConfig = (
   config: Config.Config<Endpoints>,
-  options: ConnectionOptions.ConnectionOptions.Input & Supervision = {}
-): Layer.Layer<Connection, ConnectError | ConfigError.ConfigError, Transport> => {
-  const { connect, decode, isFinal, publishTimeout, reconnect, stableAfter, whenDisconnected, ...overrides } = options
-  const supervision = { connect, decode, isFinal, publishTimeout, reconnect, stableAfter, whenDisconnected }
-  return Layer.scoped(
-    Connection,
-    Effect.flatMap(config, ([first, ...others]) =>
-      Either.match(
-        Either.all([
-          ConnectionOptions.cloneEither(first, overrides),
-          Either.all(others.map((each) => ConnectionOptions.cloneEither(each, overrides)))
-        ]),
-        {
-          onLeft: (fault) => Effect.fail(ConnectError.at("options", "Url", fault.message)),
-          onRight: ([first, others]) => fromEndpoints([first, ...others], supervision)
-        }
-      ))
-  )
-}
+  options?: ConnectionOptions.ConnectionOptions.Input & Supervision
+): Layer.Layer<Connection, ConnectError | ConfigError.ConfigError, Transport> =>
+  Layer.scoped(Connection, makeConfig(config, options))
