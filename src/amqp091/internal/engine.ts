@@ -82,6 +82,10 @@ const grace = 100
 
 const framing = { head: Frame.encodeBodyStart, tail: Frame.encodeBodyEnd }
 
+// A fault of a method has its name: the peer is told its numbers too.
+const idsOf = new Map(Method.definitions.map((definition) => [definition.name, definition]))
+const noIds = { classId: 0, methodId: 0 }
+
 interface ChannelState<P> {
   /** `opening` and `open` take frames; `closing`: we sent close, and drop everything but close and close-ok. */
   state: "opening" | "open" | "closing"
@@ -166,12 +170,13 @@ export class Engine<P> {
       this.output.frames(0, (writer) => writer.raw(Frame.protocolHeader, 0, Frame.protocolHeader.length))
     } else if (this.phase !== "fresh" && this.phase !== "header" && this.phase !== "closing") {
       // A peer that did not speak AMQP yet cannot be told, and one that was told to go is not told again.
+      const { classId, methodId } = idsOf.get(fault.field) ?? noIds
       this.encode(0, {
         _tag: "ConnectionClose",
         replyCode: replyCodeOf(fault),
         replyText: replyTextOf(fault.message),
-        classId: 0,
-        methodId: 0
+        classId,
+        methodId
       })
     }
     this.die()
@@ -232,9 +237,12 @@ export class Engine<P> {
         state.state = "open"
         return this.handler.onMethod(channel, method)
       case "ChannelClose":
+        // A server confirms what it took before it says goodbye; a client may open the number again at once.
+        if (this.role === "server") this.handler.onChannelClosed(channel, method)
         this.forget(channel)
         this.encode(channel, { _tag: "ChannelCloseOk" })
-        return this.handler.onChannelClosed(channel, method)
+        if (this.role === "client") this.handler.onChannelClosed(channel, method)
+        return
       case "ChannelCloseOk":
         throw this.fault("Command", "channel.close-ok", "no channel.close was sent")
       case "BasicDeliver":
