@@ -203,21 +203,16 @@ export class ChannelFace {
   }
 
   private queueDeclare(method: Method.QueueDeclare): void {
-    const declare = (): Model.Queue | Refusal | undefined => {
-      if (!method.passive) {
-        return this.client.declareQueue({
-          name: method.queue === "" ? undefined : method.queue,
-          durable: method.durable,
-          exclusive: method.exclusive,
-          autoDelete: method.autoDelete,
-          arguments: method.arguments
-        })
-      }
-      const name = this.nameOf(method.queue)
-      return name === undefined ? undefined : this.client.findQueue(name)
-    }
-    const result = declare()
-    if (result === undefined) return this.noQueue(method)
+    // Unlike every other method, a passive declaration takes an empty name as it is.
+    const result = method.passive
+      ? this.client.findQueue(method.queue)
+      : this.client.declareQueue({
+        name: method.queue === "" ? undefined : method.queue,
+        durable: method.durable,
+        exclusive: method.exclusive,
+        autoDelete: method.autoDelete,
+        arguments: method.arguments
+      })
     this.done(method, result, (queue) => {
       this.lastQueue = queue.name
       return method.noWait ? undefined : {
@@ -437,13 +432,12 @@ export class ChannelFace {
   private withdraw(tag: number, multiple: boolean): ReadonlyArray<Entry<Content>> | undefined {
     const entries: Array<Entry<Content>> = []
     if (multiple) {
-      // 0 means all (0-9-1, basic.ack); a tag that was never handed out is refused.
-      if (tag >= this.nextTag) return undefined
+      // 0 means all (0-9-1, basic.ack); any other tag must be unsettled itself.
+      if (tag !== 0 && !this.unacked.has(tag)) return undefined
       for (const known of this.unacked.keys()) {
         if (tag !== 0 && known > tag) break
         entries.push(...this.take(known))
       }
-      if (entries.length === 0 && tag !== 0) return undefined
       return entries
     }
     const taken = this.take(tag)

@@ -61,6 +61,9 @@ const capability = (properties: FieldTable.FieldTable, name: string): boolean =>
   return FieldTable.isFieldTable(capabilities) && capabilities[name] === true
 }
 
+/** 0 asks for no limit, which is more than any. */
+const exceeds = (asked: number, allowed: number): boolean => asked === 0 || asked > allowed
+
 const decoder = new TextDecoder()
 
 type Login = { readonly user: string; readonly password: Redacted.Redacted }
@@ -99,7 +102,6 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
   user = ""
   private vhost = ""
   private clientProperties: FieldTable.FieldTable = {}
-  private tuned = tuning
   /** When the client is dropped for not answering. */
   private deadline: number
   private gone = false
@@ -292,13 +294,10 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
     if (login === undefined || !this.options.model.authenticate(login.user, login.password)) {
       // Clients that cannot be told so see the socket go (RabbitMQ, `authentication_failure_close`).
       if (!capability(method.clientProperties, "authentication_failure_close")) return this.drop()
-      return this.closeConnection(
-        fault(
-          Method.ReplyCode.accessRefused,
-          `Login was refused using authentication mechanism ${method.mechanism}. For details see the broker logfile.`
-        ),
-        method
-      )
+      return this.goodbye(fault(
+        Method.ReplyCode.accessRefused,
+        `Login was refused using authentication mechanism ${method.mechanism}. For details see the broker logfile.`
+      ))
     }
     this.user = login.user
     this.engine.handshake({ _tag: "ConnectionTune", ...tuning })
@@ -309,13 +308,17 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
       this.closeConnection(
         fault(
           Method.ReplyCode.notAllowed,
-          `negotiated ${name} = ${asked} is higher than the maximum allowed value (${allowed})`
+          `negotiated ${name} = ${
+            asked === 0 ? "no limit" : asked
+          } is higher than the maximum allowed value (${allowed})`
         ),
         method
       )
-    if (method.frameMax > tuning.frameMax) return tooHigh("frame_max", method.frameMax, tuning.frameMax)
-    if (method.channelMax > tuning.channelMax) return tooHigh("channel_max", method.channelMax, tuning.channelMax)
-    if (method.frameMax !== 0 && method.frameMax < Frame.minFrameSize) {
+    if (exceeds(method.frameMax, tuning.frameMax)) return tooHigh("frame_max", method.frameMax, tuning.frameMax)
+    if (exceeds(method.channelMax, tuning.channelMax)) {
+      return tooHigh("channel_max", method.channelMax, tuning.channelMax)
+    }
+    if (method.frameMax < Frame.minFrameSize) {
       return this.closeConnection(
         fault(
           Method.ReplyCode.notAllowed,
@@ -324,12 +327,11 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
         method
       )
     }
-    this.tuned = {
-      channelMax: method.channelMax === 0 ? tuning.channelMax : method.channelMax,
-      frameMax: method.frameMax === 0 ? tuning.frameMax : method.frameMax,
+    this.engine.tune({
+      channelMax: method.channelMax,
+      frameMax: method.frameMax,
       heartbeat: method.heartbeat
-    }
-    this.engine.tune(this.tuned)
+    })
   }
 
   private open(method: Method.ConnectionOpen): void {
@@ -368,7 +370,10 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
     if (method._tag === "BasicPublish") this.channels.get(number)?.publish(method, properties, body)
   }
 
-  readonly onChannelClosed = (number: number): void => this.releaseChannel(number)
+  readonly onChannelClosed = (number: number): void => {
+    this.channels.get(number)?.confirm()
+    this.releaseChannel(number)
+  }
 
   readonly onClosed = (): void => this.finish()
 
