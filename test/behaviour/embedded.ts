@@ -21,6 +21,7 @@ export const layerPlace: Layer.Layer<Place, never, Broker.Broker | Transport> = 
           Transport,
           transport
         ),
+      dial: transport.dial({ scheme: "amqp", host: broker.host, port: broker.port }),
       channels: Effect.map(broker.connections, (all) => all.reduce((sum, { channels }) => sum + channels, 0)),
       addVhost: Effect.suspend(() => {
         const vhost = fresh("vhost")

@@ -1,6 +1,6 @@
 /** What a behaviour case knows of the broker it runs on, and the small steps that the cases are made of. */
 import { assert, type Vitest } from "@effect/vitest"
-import type { AmqpError } from "effect-amqp"
+import type { AmqpError, Transport } from "effect-amqp"
 import { Channel, Connection, type Message } from "effect-amqp/amqp091"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -18,6 +18,8 @@ export class Place extends Context.Tag("test/Place")<Place, {
   readonly vhost: string
   /** A connection of its own, which does not dial again. Default: to `vhost`. */
   readonly connect: (vhost?: string) => Effect.Effect<Connection.Connection, AmqpError.ConnectError, Scope.Scope>
+  /** A pipe to the broker, on which nothing was said yet. */
+  readonly dial: Effect.Effect<Transport.Pipe, AmqpError.ConnectError, Scope.Scope>
   /** How many channels are open in `vhost`, as the broker counts. */
   readonly channels: Effect.Effect<number>
   /** Another virtual host, open to `guest`. */

@@ -26,6 +26,7 @@ const layerPlace = Layer.effect(
           Transport,
           transport
         ),
+      dial: transport.dial({ scheme: "amqp", host, port }),
       channels: rabbit.ctl("list_channels", "--no-table-headers", "pid", "vhost").pipe(
         Effect.map((text) => text.split("\n").filter((line) => line.endsWith(rabbit.vhost)).length),
         Effect.orDie

@@ -1,5 +1,6 @@
 /** One suite for any broker: the same expectations wherever it runs. What differs, and why, is said where it does. */
 import { consuming } from "./consuming.ts"
+import { conversations } from "./conversations.ts"
 import { life } from "./life.ts"
 import type { It } from "./place.ts"
 import { publishing } from "./publishing.ts"
@@ -12,4 +13,5 @@ export const behaviour = (it: It): void => {
   publishing(it)
   consuming(it)
   life(it)
+  conversations(it)
 }
