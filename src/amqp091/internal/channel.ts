@@ -7,7 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { CallError, SettleError } from "../../AmqpError.ts"
+import type { CallError } from "../../AmqpError.ts"
 import { ChannelError, ConsumerCancelled, FrameError, OperationTimeout } from "../../AmqpError.ts"
 import { bounded } from "../../internal/bounded.ts"
 import * as Metrics from "../../Metrics.ts"
@@ -17,12 +17,12 @@ import type { Call, Reply } from "./calls.ts"
 import { Calls, deadlineOf } from "./calls.ts"
 import type { ChannelHost, ChannelOnSocket } from "./channelHost.ts"
 import type { Consumer } from "./consumer.ts"
-import type { Settlement, Settler } from "./delivery.ts"
 import { DeliveryRecord } from "./delivery.ts"
 import type { ContentMethod } from "./engine.ts"
 import type { Outgoing, PublishingOptions } from "./publishing.ts"
 import { Publishing } from "./publishing.ts"
 import { closedByBroker, Reopening } from "./reopening.ts"
+import { Settling } from "./settling.ts"
 
 const consumeName = "basic.consume"
 
@@ -34,18 +34,17 @@ export interface ChannelSettings extends PublishingOptions {
 type Status = "down" | "open" | "closed"
 
 /** @internal */
-export class ChannelCore implements ChannelOnSocket, Settler {
+export class ChannelCore implements ChannelOnSocket {
   /** The channel number, or 0 while the channel is down. */
   number = 0
-  life = 0
   /** Unacknowledged deliveries for each consumer opened from now on. */
   prefetch: number
   readonly publishing: Publishing
+  readonly settling = new Settling((method) => this.transmitLate(method))
   private readonly host: ChannelHost
   private readonly settings: ChannelSettings
   private readonly calls: Calls
   private readonly consumers = new Map<string, Consumer>()
-  private readonly unsettled = new Map<number, DeliveryRecord>()
   private status: Status = "down"
   private closedBy: CallError | undefined
   private restoring = false
@@ -108,6 +107,14 @@ export class ChannelCore implements ChannelOnSocket, Settler {
     if (urgent) socket.flushNow()
     else socket.flush()
     return fault
+  }
+
+  /** A method that nobody waits on, with the turn's other output. After channel.close nothing may follow (504). */
+  private transmitLate(method: Method.Method): void {
+    const socket = this.host.socket
+    if (socket === undefined || !socket.engine.isChannelOpen(this.number)) return
+    socket.engine.send(this.number, method)
+    socket.flush()
   }
 
   /** Why a new operation is refused, if so. */
@@ -183,9 +190,11 @@ export class ChannelCore implements ChannelOnSocket, Settler {
     this.flowing = true
     this.host.carry(number, this)
     socket?.flushNow()
-    const { life } = this
+    const { life } = this.settling
     // Between an answer and what follows it, the life may have ended.
-    const alive = Effect.suspend(() => this.life === life ? Effect.void : Effect.fail(this.lostBy ?? this.closed))
+    const alive = Effect.suspend(() =>
+      this.settling.life === life ? Effect.void : Effect.fail(this.lostBy ?? this.closed)
+    )
     const setup = (method: Method.Method) =>
       Effect.zipRight(alive, this.ask({ method, repeatable: false, limit: this.host.operationTimeout }, true))
     const established = Array.from(this.consumers.values()).filter((consumer) => consumer.established)
@@ -263,8 +272,7 @@ export class ChannelCore implements ChannelOnSocket, Settler {
     this.lostBy = fault
     this.status = "down"
     this.number = 0
-    this.life++
-    this.unsettled.clear()
+    this.settling.end()
     for (const consumer of this.consumers.values()) consumer.forget()
     this.closeWaiter?.()
   }
@@ -400,11 +408,9 @@ export class ChannelCore implements ChannelOnSocket, Settler {
       const forget = Effect.sync(() => {
         this.consumers.delete(tag)
         // A broker that goes on delivering to nobody would get each message back, and deliver it again, for ever.
-        if (!cancelled) this.cancelUnasked(tag)
-        for (const delivery of consumer.unstarted()) this.giveBack(delivery)
-        if (hasFailed) {
-          for (const delivery of this.unsettled.values()) if (delivery.consumerTag === tag) this.giveBack(delivery)
-        }
+        if (!cancelled) this.transmitLate({ _tag: "BasicCancel", consumerTag: tag, noWait: true })
+        for (const delivery of consumer.unstarted()) this.settling.giveBack(delivery)
+        if (hasFailed) this.settling.giveBackAll(tag)
         this.host.readingMayChange()
       })
       // While it is being brought up, or blocked, an answer may take long.
@@ -417,63 +423,6 @@ export class ChannelCore implements ChannelOnSocket, Settler {
         Effect.ensuring(forget)
       )
     })
-  }
-
-  private cancelUnasked(tag: string): void {
-    const socket = this.host.socket
-    if (socket === undefined || !socket.engine.isChannelOpen(this.number)) return
-    socket.engine.send(this.number, { _tag: "BasicCancel", consumerTag: tag, noWait: true })
-    socket.flush()
-  }
-
-  // --- Settling ---
-
-  settle(delivery: DeliveryRecord, settlement: Settlement): void {
-    delivery.settled = true
-    this.unsettled.delete(delivery.deliveryTag)
-    const deliveryTag = delivery.deliveryTag
-    this.transmitSettlement(
-      settlement === "ack"
-        ? { _tag: "BasicAck", deliveryTag, multiple: false }
-        : { _tag: "BasicNack", deliveryTag, multiple: false, requeue: settlement === "requeue" }
-    )
-  }
-
-  private transmitSettlement(method: Method.BasicAck | Method.BasicNack): void {
-    const socket = this.host.socket
-    // After channel.close nothing may follow on its number (504).
-    if (socket === undefined || !socket.engine.isChannelOpen(this.number)) return
-    socket.engine.send(this.number, method)
-    socket.flush()
-  }
-
-  /** Settles many: as far as they are the oldest unsettled ones, in one frame. */
-  settleAll(deliveries: Iterable<DeliveryRecord>): ReadonlyArray<SettleError> {
-    const faults: Array<SettleError> = []
-    const batch = new Set<number>()
-    for (const delivery of deliveries) {
-      const fault = delivery.faultOn(this)
-      if (fault === undefined) batch.add(delivery.deliveryTag)
-      else faults.push(fault)
-    }
-    let last = 0
-    for (const [tag, delivery] of this.unsettled) {
-      if (!batch.delete(tag)) break
-      delivery.settled = true
-      this.unsettled.delete(tag)
-      last = tag
-    }
-    if (last > 0) this.transmitSettlement({ _tag: "BasicAck", deliveryTag: last, multiple: true })
-    for (const tag of batch) {
-      const delivery = this.unsettled.get(tag)
-      if (delivery !== undefined) this.settle(delivery, "ack")
-    }
-    return faults
-  }
-
-  readonly onUnsettled = (fault: SettleError): Effect.Effect<void> => {
-    Metrics.unsettled.unsafeUpdate(1, [])
-    return Effect.logWarning(fault.message)
   }
 
   // --- What the socket brings ---
@@ -494,8 +443,7 @@ export class ChannelCore implements ChannelOnSocket, Settler {
         return this.cancelled(method.consumerTag)
       case "ChannelFlow":
         this.flowing = method.active
-        this.host.socket?.engine.send(this.number, { _tag: "ChannelFlowOk", active: method.active })
-        this.host.socket?.flush()
+        this.transmitLate({ _tag: "ChannelFlowOk", active: method.active })
         return this.publishing.release()
       case "ChannelCloseOk":
         return this.closeWaiter?.()
@@ -546,14 +494,14 @@ export class ChannelCore implements ChannelOnSocket, Settler {
     Metrics.consumed.unsafeUpdate(1, [])
     const consumer = this.consumers.get(method.consumerTag)
     const noAck = consumer?.settings.noAck === true
-    const delivery = new DeliveryRecord(this, method, method.consumerTag, noAck, properties, body)
+    const delivery = new DeliveryRecord(this.settling, method, method.consumerTag, noAck, properties, body)
     this.reopening.succeeded()
     if (consumer === undefined || consumer.hasEnded) {
       // Sent before the broker knew that the consumer is over: it goes back to where it was.
-      if (!noAck) this.settle(delivery, "requeue")
+      this.settling.giveBack(delivery)
       return
     }
-    if (!noAck) this.unsettled.set(method.deliveryTag, delivery)
+    this.settling.add(delivery)
     if (!consumer.push(delivery)) this.host.fork(this.unsubscribe(consumer))
     if (consumer.isFull) this.host.consumerFull()
   }
@@ -562,15 +510,10 @@ export class ChannelCore implements ChannelOnSocket, Settler {
   private taken(method: Method.BasicGetOk, properties: BasicProperties, body: Uint8Array): void {
     const { awaited, current } = this.calls
     const noAck = current?._tag === "BasicGet" && current.noAck
-    const delivery = new DeliveryRecord(this, method, "", noAck, properties, body)
-    if (!noAck) this.unsettled.set(method.deliveryTag, delivery)
+    const delivery = new DeliveryRecord(this.settling, method, "", noAck, properties, body)
+    this.settling.add(delivery)
     this.answered({ method, delivery })
-    if (!awaited) this.giveBack(delivery)
-  }
-
-  /** What nobody has started on goes back to its queue. */
-  private giveBack(delivery: DeliveryRecord): void {
-    if (delivery.fault() === undefined) this.settle(delivery, "requeue")
+    if (!awaited) this.settling.giveBack(delivery)
   }
 
   /** basic.get, whose message goes back when the caller is interrupted before it has it. */
@@ -586,7 +529,7 @@ export class ChannelCore implements ChannelOnSocket, Settler {
       return this.ask({ method: { _tag: "BasicGet", queue, noAck }, repeatable: false, limit, onReply }, false).pipe(
         Effect.onInterrupt(() =>
           Effect.sync(() => {
-            if (delivery !== undefined) this.giveBack(delivery)
+            if (delivery !== undefined) this.settling.giveBack(delivery)
           })
         )
       )

@@ -139,7 +139,7 @@ export const base = (core: ChannelCore): ChannelBase => {
       Effect.suspend(() => {
         const records: Array<DeliveryRecord> = []
         for (const delivery of deliveries) if (delivery instanceof DeliveryRecord) records.push(delivery)
-        return Effect.forEach(core.settleAll(records), core.onUnsettled, { discard: true })
+        return Effect.forEach(core.settling.settleAll(records), core.settling.onUnsettled, { discard: true })
       })
   }
 }
