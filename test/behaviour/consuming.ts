@@ -197,13 +197,11 @@ export const consuming = (it: It): void => {
       assert.strictEqual((yield* look(channel, queue)).consumerCount, 0)
     }))
 
-  it.scoped("deliveries that were taken stay the taker's after a cancel", () =>
+  it.scoped("deliveries that were taken stay the taker's when the stream ends well", () =>
     Effect.gen(function*() {
       const { channel } = yield* openConfirm()
       const queue = yield* queueOf(channel, "1", "2")
-      const consumer = yield* consume(channel, { queue })
-      const [first, second] = yield* consumer.take(2)
-      yield* consumer.cancel
+      const [first, second] = yield* channel.consume({ queue }).pipe(Stream.take(2), Stream.runCollect)
       assert.deepStrictEqual(yield* look(channel, queue), { queue, messageCount: 0, consumerCount: 0 })
       yield* first!.ackOrFail // two were taken
       yield* second!.nackOrFail()

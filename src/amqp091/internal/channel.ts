@@ -6,9 +6,8 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import type { CallError } from "../../AmqpError.ts"
-import { ChannelError, ConsumerCancelled, FrameError, OperationTimeout } from "../../AmqpError.ts"
+import { ChannelError, FrameError, OperationTimeout } from "../../AmqpError.ts"
 import { bounded } from "../../internal/bounded.ts"
 import * as Metrics from "../../Metrics.ts"
 import * as Method from "../Method.ts"
@@ -16,7 +15,7 @@ import type { BasicProperties } from "../Properties.ts"
 import type { Call, Reply } from "./calls.ts"
 import { Calls, deadlineOf } from "./calls.ts"
 import type { ChannelHost, ChannelOnSocket } from "./channelHost.ts"
-import type { Consumer } from "./consumer.ts"
+import { Consumers } from "./consumers.ts"
 import { DeliveryRecord } from "./delivery.ts"
 import type { ContentMethod } from "./engine.ts"
 import type { Outgoing, PublishingOptions } from "./publishing.ts"
@@ -44,7 +43,7 @@ export class ChannelCore implements ChannelOnSocket {
   private readonly host: ChannelHost
   private readonly settings: ChannelSettings
   private readonly calls: Calls
-  private readonly consumers = new Map<string, Consumer>()
+  readonly consumers: Consumers
   private status: Status = "down"
   private closedBy: CallError | undefined
   private restoring = false
@@ -66,6 +65,15 @@ export class ChannelCore implements ChannelOnSocket {
       isOpen: () => this.status === "open" && this.flowing,
       transmit: (outgoing, urgent) => this.transmit(outgoing, urgent)
     }, settings)
+    this.consumers = new Consumers({
+      call: (method, repeatable) => this.call(method, repeatable),
+      transmit: (method) => this.transmitLate(method),
+      isAnswering: () => this.status === "open" && this.closedBy === undefined && !host.isBlocked,
+      fork: host.fork,
+      onFull: host.consumerFull,
+      onGone: host.readingMayChange,
+      closeTimeout: host.closeTimeout
+    }, this.settling)
   }
 
   /** Calls and publishes whose answer may still come: while there are any, reading must go on. */
@@ -74,8 +82,7 @@ export class ChannelCore implements ChannelOnSocket {
   }
 
   get hasFullConsumer(): boolean {
-    for (const consumer of this.consumers.values()) if (consumer.isFull) return true
-    return false
+    return this.consumers.someFull
   }
 
   // --- Calls and publishes ---
@@ -197,23 +204,20 @@ export class ChannelCore implements ChannelOnSocket {
     )
     const setup = (method: Method.Method) =>
       Effect.zipRight(alive, this.ask({ method, repeatable: false, limit: this.host.operationTimeout }, true))
-    const established = Array.from(this.consumers.values()).filter((consumer) => consumer.established)
     return setup({ _tag: "ChannelOpen" }).pipe(
       Effect.andThen(
         this.settings.window === undefined ? Effect.void : setup({ _tag: "ConfirmSelect", noWait: false })
       ),
       Effect.andThen(
         Effect.forEach(
-          established,
+          this.consumers.established,
           (consumer) =>
             Effect.suspend(() => {
               // It may have been cancelled since.
               if (!consumer.established) return Effect.void
               return Effect.tapErrorTag(setup(consumer.method), "ChannelError", (error) =>
                 Effect.sync(() => {
-                  if (error.method !== consumeName) return
-                  this.consumers.delete(consumer.settings.consumerTag)
-                  consumer.finish(Option.some(error))
+                  if (error.method === consumeName) this.consumers.refused(consumer, error)
                 }))
             }),
           { discard: true }
@@ -273,7 +277,7 @@ export class ChannelCore implements ChannelOnSocket {
     this.status = "down"
     this.number = 0
     this.settling.end()
-    for (const consumer of this.consumers.values()) consumer.forget()
+    this.consumers.forget()
     this.closeWaiter?.()
   }
 
@@ -322,8 +326,7 @@ export class ChannelCore implements ChannelOnSocket {
     this.calls.closed(error)
     this.publishing.closed(error)
     for (const resume of this.openWaiters.splice(0)) resume()
-    for (const consumer of this.consumers.values()) consumer.finish(Option.some(error))
-    this.consumers.clear()
+    this.consumers.end(error)
     this.host.drop(this)
   }
 
@@ -363,68 +366,6 @@ export class ChannelCore implements ChannelOnSocket {
     })
   })
 
-  // --- Consumers ---
-
-  /** Makes a consumer known and asks the broker for it. */
-  subscribe(consumer: Consumer): Effect.Effect<void, CallError> {
-    return Effect.suspend(() => {
-      const tag = consumer.settings.consumerTag
-      if (this.consumers.has(tag)) {
-        return Effect.fail(
-          new ChannelError({
-            reason: "Refused",
-            code: 0,
-            text: `consumer tag "${tag}" is in use on this channel; the broker would close the connection (530)`,
-            method: "basic.consume"
-          })
-        )
-      }
-      this.consumers.set(tag, consumer)
-      return this.call(consumer.method, true).pipe(
-        Effect.andThen(Effect.sync(() => {
-          consumer.established = true
-        })),
-        // After a timeout the broker may have it all the same: its finalizer cancels it.
-        Effect.tapError((error) =>
-          Effect.sync(() => {
-            if (error._tag !== "OperationTimeout") this.consumers.delete(tag)
-          })
-        )
-      )
-    })
-  }
-
-  /**
-   * Ends a consumer: the broker sends it nothing more, and takes back what nobody took; where whoever took it has failed,
-   * also what was taken and not settled.
-   */
-  unsubscribe(consumer: Consumer, hasFailed = false): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const tag = consumer.settings.consumerTag
-      if (this.consumers.get(tag) !== consumer) return Effect.void
-      consumer.established = false
-      consumer.finish(Option.none())
-      let cancelled = false
-      const forget = Effect.sync(() => {
-        this.consumers.delete(tag)
-        // A broker that goes on delivering to nobody would get each message back, and deliver it again, for ever.
-        if (!cancelled) this.transmitLate({ _tag: "BasicCancel", consumerTag: tag, noWait: true })
-        for (const delivery of consumer.unstarted()) this.settling.giveBack(delivery)
-        if (hasFailed) this.settling.giveBackAll(tag)
-        this.host.readingMayChange()
-      })
-      // While it is being brought up, or blocked, an answer may take long.
-      if (this.status !== "open" || this.closedBy !== undefined || this.host.isBlocked) return forget
-      return this.call({ _tag: "BasicCancel", consumerTag: tag, noWait: false }, false).pipe(
-        Effect.tap(() => {
-          cancelled = true
-        }),
-        bounded(this.host.closeTimeout),
-        Effect.ensuring(forget)
-      )
-    })
-  }
-
   // --- What the socket brings ---
 
   readonly onMethod = (method: Method.Method): void => {
@@ -440,7 +381,7 @@ export class ChannelCore implements ChannelOnSocket {
         this.qosPending--
         return
       case "BasicCancel":
-        return this.cancelled(method.consumerTag)
+        return this.consumers.cancelled(method.consumerTag)
       case "ChannelFlow":
         this.flowing = method.active
         this.transmitLate({ _tag: "ChannelFlowOk", active: method.active })
@@ -463,18 +404,11 @@ export class ChannelCore implements ChannelOnSocket {
     this.host.onFault(new FrameError({ reason: "Command", field: Method.name(method), offset: 0, text }))
   }
 
-  private cancelled(tag: string): void {
-    const consumer = this.consumers.get(tag)
-    if (consumer === undefined) return
-    this.consumers.delete(tag)
-    this.host.readingMayChange()
-    consumer.finish(Option.some(new ConsumerCancelled({ consumerTag: tag, queue: consumer.settings.queue() })))
-  }
-
   readonly onContent = (method: ContentMethod, properties: BasicProperties, body: Uint8Array): void => {
     switch (method._tag) {
       case "BasicDeliver":
-        return this.delivered(method, properties, body)
+        this.reopening.succeeded()
+        return this.consumers.delivered(method, properties, body)
       case "BasicGetOk":
         return this.taken(method, properties, body)
       case "BasicReturn":
@@ -488,22 +422,6 @@ export class ChannelCore implements ChannelOnSocket {
       default:
         return
     }
-  }
-
-  private delivered(method: Method.BasicDeliver, properties: BasicProperties, body: Uint8Array): void {
-    Metrics.consumed.unsafeUpdate(1, [])
-    const consumer = this.consumers.get(method.consumerTag)
-    const noAck = consumer?.settings.noAck === true
-    const delivery = new DeliveryRecord(this.settling, method, method.consumerTag, noAck, properties, body)
-    this.reopening.succeeded()
-    if (consumer === undefined || consumer.hasEnded) {
-      // Sent before the broker knew that the consumer is over: it goes back to where it was.
-      this.settling.giveBack(delivery)
-      return
-    }
-    this.settling.add(delivery)
-    if (!consumer.push(delivery)) this.host.fork(this.unsubscribe(consumer))
-    if (consumer.isFull) this.host.consumerFull()
   }
 
   /** The delivery of a get: known here in the order of its tag, whenever its caller runs. */

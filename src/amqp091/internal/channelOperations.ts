@@ -164,7 +164,7 @@ const consume = (core: ChannelCore, options: ConsumeOptions): ReturnType<Channel
       arguments: options.arguments ?? {}
     }, core.onTaken)
     // First the finalizer: interrupted between the two, there would be a consumer that nobody cancels.
-    yield* Effect.addFinalizer((exit) => core.unsubscribe(consumer, Exit.isFailure(exit)))
-    yield* core.subscribe(consumer)
+    yield* Effect.addFinalizer((exit) => core.consumers.unsubscribe(consumer, Exit.isFailure(exit)))
+    yield* core.consumers.subscribe(consumer)
     return consumer.stream
   }))

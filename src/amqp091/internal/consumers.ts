@@ -1,0 +1,157 @@
+/**
+ * The consumers of one channel: asked for, delivered to, cancelled by either side, and asked for again in each life of the
+ * channel.
+ *
+ * @since 0.1.0
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { CallError } from "../../AmqpError.ts"
+import { ChannelError, ConsumerCancelled } from "../../AmqpError.ts"
+import { bounded } from "../../internal/bounded.ts"
+import * as Metrics from "../../Metrics.ts"
+import type * as Method from "../Method.ts"
+import type { BasicProperties } from "../Properties.ts"
+import type { Reply } from "./calls.ts"
+import type { Consumer } from "./consumer.ts"
+import { DeliveryRecord } from "./delivery.ts"
+import type { Settling } from "./settling.ts"
+
+/** What a channel does for its consumers. @internal */
+export interface ConsumersHost {
+  readonly call: (method: Method.Method, repeatable: boolean) => Effect.Effect<Reply, CallError>
+  /** Sends what nobody waits on. */
+  readonly transmit: (method: Method.Method) => void
+  /** Whether a call would be answered soon: while the channel is brought up, or blocked, that may take long. */
+  readonly isAnswering: () => boolean
+  readonly fork: (effect: Effect.Effect<void>) => void
+  /** The buffer of a no-ack consumer has reached its limit. */
+  readonly onFull: () => void
+  /** A consumer is gone: its buffer stops reading no more. */
+  readonly onGone: () => void
+  readonly closeTimeout: Duration.Duration
+}
+
+/** @internal */
+export class Consumers {
+  private readonly byTag = new Map<string, Consumer>()
+  private readonly host: ConsumersHost
+  private readonly settling: Settling
+
+  constructor(host: ConsumersHost, settling: Settling) {
+    this.host = host
+    this.settling = settling
+  }
+
+  get someFull(): boolean {
+    for (const consumer of this.byTag.values()) if (consumer.isFull) return true
+    return false
+  }
+
+  /** Those that each new life begins with. */
+  get established(): ReadonlyArray<Consumer> {
+    return Array.from(this.byTag.values()).filter((consumer) => consumer.established)
+  }
+
+  get(tag: string): Consumer | undefined {
+    return this.byTag.get(tag)
+  }
+
+  /** Makes a consumer known and asks the broker for it. */
+  subscribe(consumer: Consumer): Effect.Effect<void, CallError> {
+    return Effect.suspend(() => {
+      const tag = consumer.settings.consumerTag
+      if (this.byTag.has(tag)) {
+        return Effect.fail(
+          new ChannelError({
+            reason: "Refused",
+            code: 0,
+            text: `consumer tag "${tag}" is in use on this channel; the broker would close the connection (530)`,
+            method: "basic.consume"
+          })
+        )
+      }
+      this.byTag.set(tag, consumer)
+      return this.host.call(consumer.method, true).pipe(
+        Effect.andThen(Effect.sync(() => {
+          consumer.established = true
+        })),
+        // After a timeout the broker may have it all the same: its finalizer cancels it.
+        Effect.tapError((error) =>
+          Effect.sync(() => {
+            if (error._tag !== "OperationTimeout") this.byTag.delete(tag)
+          })
+        )
+      )
+    })
+  }
+
+  /**
+   * Ends a consumer: the broker sends it nothing more, and takes back what nobody took; where whoever took it has failed,
+   * also what was taken and not settled.
+   */
+  unsubscribe(consumer: Consumer, hasFailed = false): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const tag = consumer.settings.consumerTag
+      if (this.byTag.get(tag) !== consumer) return Effect.void
+      consumer.established = false
+      consumer.finish(Option.none())
+      let cancelled = false
+      const forget = Effect.sync(() => {
+        this.byTag.delete(tag)
+        // A broker that goes on delivering to nobody would get each message back, and deliver it again, for ever.
+        if (!cancelled) this.host.transmit({ _tag: "BasicCancel", consumerTag: tag, noWait: true })
+        for (const delivery of consumer.unstarted()) this.settling.giveBack(delivery)
+        if (hasFailed) this.settling.giveBackAll(tag)
+        this.host.onGone()
+      })
+      if (!this.host.isAnswering()) return forget
+      return this.host.call({ _tag: "BasicCancel", consumerTag: tag, noWait: false }, false).pipe(
+        Effect.tap(() => {
+          cancelled = true
+        }),
+        bounded(this.host.closeTimeout),
+        Effect.ensuring(forget)
+      )
+    })
+  }
+
+  delivered(method: Method.BasicDeliver, properties: BasicProperties, body: Uint8Array): void {
+    Metrics.consumed.unsafeUpdate(1, [])
+    const consumer = this.byTag.get(method.consumerTag)
+    const noAck = consumer?.settings.noAck === true
+    const delivery = new DeliveryRecord(this.settling, method, method.consumerTag, noAck, properties, body)
+    // Sent before the broker knew that the consumer is over: it goes back to where it was.
+    if (consumer === undefined || consumer.hasEnded) return this.settling.giveBack(delivery)
+    this.settling.add(delivery)
+    if (!consumer.push(delivery)) this.host.fork(this.unsubscribe(consumer))
+    if (consumer.isFull) this.host.onFull()
+  }
+
+  /** The broker has ended a consumer. */
+  cancelled(tag: string): void {
+    const consumer = this.byTag.get(tag)
+    if (consumer === undefined) return
+    this.byTag.delete(tag)
+    this.host.onGone()
+    consumer.finish(Option.some(new ConsumerCancelled({ consumerTag: tag, queue: consumer.settings.queue() })))
+  }
+
+  /** The broker does not take a consumer back in a new life. */
+  refused(consumer: Consumer, error: ChannelError): void {
+    this.byTag.delete(consumer.settings.consumerTag)
+    consumer.finish(Option.some(error))
+  }
+
+  /** The channel's life is over. */
+  forget(): void {
+    for (const consumer of this.byTag.values()) consumer.forget()
+  }
+
+  /** The channel is over. */
+  end(error: CallError): void {
+    for (const consumer of this.byTag.values()) consumer.finish(Option.some(error))
+    this.byTag.clear()
+  }
+}
