@@ -155,8 +155,8 @@ export type ChannelDetails =
  * it objected to (`queue.declare`), `details` what the text says where it is a known one. The channel opens again by itself; the operation that failed is not repeated.
  *
  * With `code` 0 the fault is a local refusal: `Refused` (what the broker would close the connection for),
- * `NoFreeChannels`, `Closed` (this channel's scope has ended). `ReopenedTooOften`: the channel was closed five times
- * within a minute without a success in between, and stays closed.
+ * `NoFreeChannels`, `Closed` (this channel's scope has ended). `ReopenedTooOften`: the channel was opened again
+ * five times within a minute without a success in between, and stays closed.
  *
  * @since 0.1.0
  * @category errors
@@ -264,8 +264,8 @@ export class PublishManyError extends Data.TaggedError("PublishManyError")<{
   readonly failures: ReadonlyArray<{ readonly index: number; readonly error: ConfirmError }>
 }> {
   override get message() {
-    const first = this.failures[0]
-    return `${this.failures.length} messages were not confirmed${
+    const { length, 0: first } = this.failures
+    return `${length} ${length === 1 ? "message was" : "messages were"} not confirmed${
       first === undefined ? "" : `, first number ${first.index}: ${first.error.message}`
     }`
   }

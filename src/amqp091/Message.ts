@@ -89,7 +89,9 @@ export const toBasicProperties = (properties: PublishProperties | undefined): Ba
   return {
     ...rest,
     ...(persistent === undefined ? {} : { deliveryMode: persistent ? 2 : 1 }),
-    ...(expiration === undefined ? {} : { expiration: String(Math.round(Duration.toMillis(expiration))) }),
+    ...(expiration === undefined || !Duration.isFinite(Duration.decode(expiration))
+      ? {}
+      : { expiration: String(Math.round(Duration.toMillis(expiration))) }),
     ...(timestamp === undefined ? {} : {
       timestamp: DateTime.isDateTime(timestamp) ? Math.floor(timestamp.epochMillis / 1000) : timestamp
     })

@@ -138,7 +138,11 @@ describe("calls", () => {
       ["AccessRefused", 403, (channel) => channel.exchangeDeclare({ exchange: "amq.mine" })],
       ["PreconditionFailed", 406, (channel) => channel.queueDeclare({ queue: "q", durable: false })]
     ] as ReadonlyArray<
-      readonly [string, number, (channel: Channel.Channel) => Effect.Effect<unknown, AmqpError.CallError>]
+      readonly [
+        AmqpError.ChannelReason,
+        number,
+        (channel: Channel.Channel) => Effect.Effect<unknown, AmqpError.CallError>
+      ]
     >
   ) {
     it.scoped(`the broker's ${code} is ${reason}, in its own words; the channel opens again`, () =>

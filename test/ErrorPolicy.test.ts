@@ -1,0 +1,42 @@
+import { assert, describe, it } from "@effect/vitest"
+import { AmqpError } from "effect-amqp"
+import * as ErrorPolicy from "../src/ErrorPolicy.ts"
+
+const connect = (reason: AmqpError.ConnectReason) => AmqpError.ConnectError.at("host:5672", reason, "")
+const lost = new AmqpError.ConnectionLost({ reason: "Socket", endpoint: "host:5672" })
+const closed = (code: number) =>
+  new AmqpError.ConnectionClosed({ reason: "Peer", endpoint: "host:5672", code, text: "" })
+
+describe("ErrorPolicy.isFinal", () => {
+  it("ends at what dialling again cannot heal: Auth, Vhost, Tls, Protocol", () => {
+    for (const reason of ["Auth", "Vhost", "Tls", "Protocol"] as const) {
+      assert.isTrue(ErrorPolicy.isFinal(connect(reason)))
+    }
+    for (const reason of ["Refused", "Timeout", "Dns", "Capability", "Url"] as const) {
+      assert.isFalse(ErrorPolicy.isFinal(connect(reason)))
+    }
+    assert.isFalse(ErrorPolicy.isFinal(lost))
+    assert.isFalse(ErrorPolicy.isFinal(closed(320)))
+  })
+})
+
+describe("ErrorPolicy.capInternalErrors", () => {
+  it("ends at the fourth 541 in a row, failed dials in between aside", () => {
+    const policy = ErrorPolicy.capInternalErrors(ErrorPolicy.isFinal)
+    const faults = [closed(541), closed(541), connect("Refused"), closed(541), connect("Refused"), closed(541)]
+    assert.deepStrictEqual(faults.map(policy), [false, false, false, false, false, true])
+  })
+
+  it("counts anew after any other loss, and for each connection", () => {
+    const policy = ErrorPolicy.capInternalErrors(ErrorPolicy.isFinal)
+    const faults = [closed(541), closed(541), closed(541), lost, closed(541), closed(541), closed(541)]
+    assert.notInclude(faults.map(policy), true)
+    assert.isFalse(ErrorPolicy.capInternalErrors(ErrorPolicy.isFinal)(closed(541)))
+  })
+
+  it("keeps what the policy below it says", () => {
+    const policy = ErrorPolicy.capInternalErrors((fault) => fault._tag === "ConnectionLost")
+    assert.isTrue(policy(lost))
+    assert.isFalse(policy(connect("Auth")))
+  })
+})
