@@ -33,7 +33,7 @@ import { Transport } from "../Transport.ts"
 import * as ConnectionOptions from "./ConnectionOptions.ts"
 import type { FieldTable } from "./FieldTable.ts"
 import { ConnectionCore, endedWith } from "./internal/connection.ts"
-import { dial } from "./internal/dial.ts"
+import { dial, endpointOf } from "./internal/dial.ts"
 
 /**
  * @since 0.1.0
@@ -166,8 +166,6 @@ const defaultConnect = (options: ConnectionOptions.ConnectionOptions): Schedule.
     : Schedule.intersect(Schedule.recurs(options.connectionAttempts - 1), Schedule.spaced(options.retryDelay))
 
 type Endpoints = readonly [ConnectionOptions.ConnectionOptions, ...Array<ConnectionOptions.ConnectionOptions>]
-
-const endpointOf = (options: ConnectionOptions.ConnectionOptions): string => `${options.host}:${options.port}`
 
 const fromEndpoints = Effect.fnUntraced(function*(endpoints: Endpoints, supervision: Supervision) {
   const transport = yield* Transport

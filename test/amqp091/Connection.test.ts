@@ -50,6 +50,20 @@ const tags = (connection: Connection_.Connection) =>
 
 const settle = TestClock.adjust(0)
 
+describe("the endpoint", () => {
+  it.scoped("is one text everywhere: states, info and faults write ::1 in brackets", () =>
+    Effect.gen(function*() {
+      const broker = yield* Broker.Broker
+      const connection = yield* Connection.make({ scheme: "memory", host: "::1", port: 7, reconnect: Reconnect.none })
+      assert.strictEqual((yield* connection.info).endpoint, "[::1]:7")
+      assert.propertyVal(yield* connection.state, "endpoint", "[::1]:7")
+      yield* broker.dropConnections
+      yield* settle
+      const state = yield* connection.state
+      assert.propertyVal(state._tag === "Closed" ? state.cause : undefined, "endpoint", "[::1]:7")
+    }).pipe(Effect.provide(Broker.layerMemory)))
+})
+
 describe("recovery", () => {
   it.scoped("goes Open, Recovering, Connecting, Open; epochs count sockets", () =>
     Effect.gen(function*() {

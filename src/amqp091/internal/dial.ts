@@ -112,6 +112,10 @@ const toConnectError = (endpoint: string, stage: Stage, end: SocketEnd, tells: b
   }
 }
 
+/** The endpoint as errors, states and logs name it. @internal */
+export const endpointOf = ({ host, port }: ConnectionOptions.ConnectionOptions): string =>
+  `${host.includes(":") ? `[${host}]` : host}:${port}`
+
 /** Dials one endpoint; the socket goes with the scope. @internal */
 export const dial = (
   options: ConnectionOptions.ConnectionOptions,
@@ -119,7 +123,7 @@ export const dial = (
   decode: "plain" | "typed"
 ): Effect.Effect<Dialled, ConnectError, Transport | Scope.Scope> =>
   Effect.suspend(() => {
-    const endpoint = `${options.host.includes(":") ? `[${options.host}]` : options.host}:${options.port}`
+    const endpoint = endpointOf(options)
     let stage: Stage = "dial"
     let tells = false
 

@@ -292,6 +292,31 @@ describe("a consumer that nobody reads any more", () => {
       yield* peer.expect("BasicCancel")
     }).pipe(Effect.provide(layerMemory)))
 
+  it.scoped("is cancelled when it ends while the channel is being brought up with it", () =>
+    Effect.gen(function*() {
+      const { accept, connection, peer } = yield* connected()
+      const opening = yield* openOn(connection, Channel.make())
+      const number = yield* peer.openChannel
+      const channel = yield* Fiber.join(opening)
+      const fiber = yield* Effect.fork(
+        Stream.runDrain(channel.consume({ queue: "q", consumerTag: "c", prefetch: 0 }))
+      )
+      yield* peer.expect("BasicConsume")
+      yield* peer.send(number, { _tag: "BasicConsumeOk", consumerTag: "c" })
+      yield* settle
+      yield* peer.cut
+      yield* TestClock.adjust("1 seconds")
+      const next = yield* accept
+      yield* next.handshake()
+      yield* next.openChannel
+      yield* next.expect("BasicConsume")
+      yield* Fiber.interrupt(fiber)
+      assert.deepInclude(yield* next.expect("BasicCancel"), { consumerTag: "c", noWait: true })
+      yield* next.send(number, { _tag: "BasicConsumeOk", consumerTag: "c" })
+      yield* settle
+      assert.strictEqual((yield* connection.state)._tag, "Open")
+    }).pipe(Effect.provide(layerMemory)))
+
   it.scoped("stops holding up everybody's reading", () =>
     Effect.gen(function*() {
       const { connection, peer } = yield* connected()
