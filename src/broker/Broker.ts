@@ -165,7 +165,7 @@ export const make = (
       Effect.sync(() => {
         refusing = true
         for (const face of Array.from(faces)) {
-          face.goodbye(fault(320, "broker forced connection closure with reason 'shutdown'"))
+          face.dismiss(fault(320, "broker forced connection closure with reason 'shutdown'"))
         }
       })
     )

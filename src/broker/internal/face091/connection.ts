@@ -206,6 +206,13 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
     this.flush()
   }
 
+  /** Says why and goes, without waiting for an answer. */
+  dismiss(reason: Fault): void {
+    if (!this.isOpen) return this.drop()
+    this.goodbye(reason)
+    this.finish()
+  }
+
   /** Cuts the pipe, without a word. */
   drop(): void {
     this.pipe.destroy()
