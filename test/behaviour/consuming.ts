@@ -181,20 +181,27 @@ export const consuming = (it: It): void => {
       })
     }))
 
-  it.scoped("a cancelled consumer gives back what nobody took, in its place", () =>
+  it.scoped("a stream that ends gives back what it did not take, in its place", () =>
     Effect.gen(function*() {
       const { channel } = yield* openConfirm()
       const queue = yield* queueOf(channel, "1", "2", "3", "4")
-      const taken = yield* channel.consume({ queue, prefetch: 3 }).pipe(
-        Stream.rechunk(1),
-        Stream.take(1),
-        Stream.runCollect
-      )
+      const taken = yield* channel.consume({ queue, prefetch: 3, batch: 1 }).pipe(Stream.take(1), Stream.runCollect)
       assert.deepStrictEqual(texts(taken), ["1"])
-      for (const each of taken) yield* each.ack
-      const { messageCount } = yield* look(channel, queue)
-      assert.isAtLeast(messageCount, 1)
-      assert.strictEqual((yield* look(channel, queue)).consumerCount, 0)
+      yield* channel.ackAll(taken)
+      yield* eventually(look(channel, queue), { queue, messageCount: 3, consumerCount: 0 })
+      assert.deepStrictEqual(yield* drain(channel, queue), ["2", "3", "4"])
+    }))
+
+  it.scoped("an interrupted stream gives back whatever it was given and did not settle", () =>
+    Effect.gen(function*() {
+      const { channel } = yield* openConfirm()
+      const queue = yield* queueOf(channel, "1", "2", "3")
+      const consumer = yield* consume(channel, { queue })
+      const [, second] = yield* consumer.take(3)
+      yield* second!.ack // three were taken
+      yield* consumer.cancel
+      yield* eventually(look(channel, queue), { queue, messageCount: 2, consumerCount: 0 })
+      assert.deepStrictEqual(yield* drain(channel, queue), ["1", "3"])
     }))
 
   it.scoped("deliveries that were taken stay the taker's when the stream ends well", () =>

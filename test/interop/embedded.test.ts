@@ -174,45 +174,49 @@ const tools = (url: string) =>
 
 const lines = (text: string) => text.trim().split("\n")
 
+const servesPika = (url: string) =>
+  Effect.gen(function*() {
+    const { stdout } = yield* Foreign.python(pika, [url])
+    assert.deepStrictEqual(lines(stdout), [
+      "declared pika 0 0",
+      "returned 312 NO_ROUTE",
+      "got 4 {'n': 0} 2 m0",
+      "consumed 2 True m0",
+      "consumed 3 False m1",
+      "consumed 4 False m2",
+      "consumed 5 False m3",
+      "consumed 6 False m4",
+      "empty None",
+      "large True",
+      "closed 404 NOT_FOUND - no queue 'missing' in vhost '/'",
+      "closed 406 PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'pika' in vhost '/': received 'false' " +
+      "but current is 'true'",
+      "routed a.b None",
+      "deleted 0",
+      "refused ConnectionClosedByBroker: (403) 'ACCESS_REFUSED - Login was refused using authentication mechanism " +
+      "PLAIN. For details see the broker logfile.'"
+    ])
+  })
+
+const servesKombu = (url: string) =>
+  Effect.gen(function*() {
+    const { stdout } = yield* Foreign.python(kombu, [url])
+    assert.deepStrictEqual(lines(stdout), [
+      "drained [0, 1, 2]",
+      "size 2",
+      "simple {'hello': 'world'}",
+      "again second True",
+      "empty",
+      "cleared 1",
+      "failed 404"
+    ])
+  })
+
 describeWith(["python3-pika", "python3-kombu", "amqp-tools"], "the embedded broker over TCP", () => {
   layer(Live, { excludeTestServices: true })((it) => {
-    it.effect("serves pika: confirms, returns, get, requeue, prefetch, refusals", () =>
-      Effect.gen(function*() {
-        const { stdout } = yield* Foreign.python(pika, [yield* url])
-        assert.deepStrictEqual(lines(stdout), [
-          "declared pika 0 0",
-          "returned 312 NO_ROUTE",
-          "got 4 {'n': 0} 2 m0",
-          "consumed 2 True m0",
-          "consumed 3 False m1",
-          "consumed 4 False m2",
-          "consumed 5 False m3",
-          "consumed 6 False m4",
-          "empty None",
-          "large True",
-          "closed 404 NOT_FOUND - no queue 'missing' in vhost '/'",
-          "closed 406 PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'pika' in vhost '/': received 'false' " +
-          "but current is 'true'",
-          "routed a.b None",
-          "deleted 0",
-          "refused ConnectionClosedByBroker: (403) 'ACCESS_REFUSED - Login was refused using authentication mechanism " +
-          "PLAIN. For details see the broker logfile.'"
-        ])
-      }))
+    it.effect("serves pika: confirms, returns, get, requeue, prefetch, refusals", () => Effect.flatMap(url, servesPika))
 
-    it.effect("serves kombu: producer, consumer, simple queue", () =>
-      Effect.gen(function*() {
-        const { stdout } = yield* Foreign.python(kombu, [yield* url])
-        assert.deepStrictEqual(lines(stdout), [
-          "drained [0, 1, 2]",
-          "size 2",
-          "simple {'hello': 'world'}",
-          "again second True",
-          "empty",
-          "cleared 1",
-          "failed 404"
-        ])
-      }))
+    it.effect("serves kombu: producer, consumer, simple queue", () => Effect.flatMap(url, servesKombu))
 
     it.effect("serves librabbitmq's tools", () => Effect.flatMap(url, tools))
 
@@ -232,7 +236,7 @@ describeWith(["python3-pika", "python3-kombu", "amqp-tools"], "the embedded brok
         ])
       }).pipe(Effect.scoped))
 
-    it.effect("runs as a program of its own, and tells its clients when it ends", () =>
+    it.effect("runs as a program of its own, for clients in any language", () =>
       Effect.gen(function*() {
         const broker = yield* start("npm", ["run", "--silent", "broker", "--", "--port", "0"], {
           timeoutMillis: 60_000
@@ -240,6 +244,20 @@ describeWith(["python3-pika", "python3-kombu", "amqp-tools"], "the embedded brok
         const [, address] = yield* broker.seen(/listening on (\S+)\n/)
         const url = `amqp://guest:guest@${address}/%2F`
         yield* tools(url)
+        yield* servesPika(url)
+        yield* servesKombu(url)
+      }).pipe(Effect.scoped))
+
+    it.effect("tells its clients when its program is asked to end", () =>
+      Effect.gen(function*() {
+        // Node itself: npm and tsx would pass the signal on once more, and the second one kills.
+        const broker = yield* start(
+          process.execPath,
+          ["--import", "tsx", "src/node/bin.ts", "broker", "--port", "0"],
+          { timeoutMillis: 60_000 }
+        )
+        const [, address] = yield* broker.seen(/listening on (\S+)\n/)
+        const url = `amqp://guest:guest@${address}/%2F`
         const witness = yield* Foreign.startPython(watch, [url])
         yield* witness.seen(/open\n/)
         yield* broker.signal("SIGTERM")
