@@ -214,3 +214,26 @@ export const custom = (options: {
  * @category constructors
  */
 export const guest: Plain = plain("guest", Redacted.make("guest"))
+
+/**
+ * The same credentials with another password or token; those that have none stay as they are.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withSecret = (credentials: Credentials, secret: Secret): Credentials => {
+  switch (credentials._tag) {
+    case "Plain":
+      return plain(credentials.username, secret)
+    case "AmqPlain":
+      return amqPlain(credentials.username, secret)
+    case "RabbitCrDemo":
+      return rabbitCrDemo(credentials.username, secret)
+    case "OAuth2":
+      return oauth2(secret, credentials.username)
+    case "External":
+    case "Anonymous":
+    case "Custom":
+      return credentials
+  }
+}

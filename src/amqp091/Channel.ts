@@ -19,9 +19,11 @@ import type { ChannelError, PublishManyError } from "../AmqpError.ts"
 import { Connection } from "./Connection.ts"
 import type { FieldTable } from "./FieldTable.ts"
 import type { ChannelCore, ChannelSettings } from "./internal/channel.ts"
-import { confirm, plain } from "./internal/channelModes.ts"
+import { confirm, plain, tx } from "./internal/channelModes.ts"
 import { refused } from "./internal/channelOperations.ts"
+import type { PublishingOptions } from "./internal/publishing.ts"
 import type { Delivery, Message } from "./Message.ts"
+import type { BasicProperties } from "./Properties.ts"
 
 /**
  * A declared queue, to be given wherever a queue is asked for.
@@ -140,6 +142,22 @@ export interface GetResult {
 }
 
 /**
+ * A message that reached no queue, as the broker gave it back (basic.return).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Returned {
+  /** 312: no route. */
+  readonly code: number
+  readonly text: string
+  readonly exchange: string
+  readonly routingKey: string
+  readonly properties: BasicProperties
+  readonly content: Uint8Array
+}
+
+/**
  * What every channel can do, whatever its mode.
  *
  * When the broker closes the channel over a call, that call fails with `ChannelError`, and what else was in flight on the
@@ -174,8 +192,23 @@ export interface ChannelBase {
   readonly exchangeBind: (options: ExchangeBindOptions) => Effect.Effect<void, CallError>
   /** exchange.unbind (RabbitMQ). */
   readonly exchangeUnbind: (options: ExchangeBindOptions) => Effect.Effect<void, CallError>
-  /** The prefetch of consumers opened from now on, 0 to 65535; 0 is no limit. */
-  readonly qos: (options: { readonly prefetch: number }) => Effect.Effect<void, CallError>
+  /**
+   * The prefetch of consumers opened from now on, 0 to 65535; 0 is no limit. `global`: a bound on all consumers of the
+   * channel together instead, from now on (RabbitMQ before 4.3, not for quorum queues).
+   */
+  readonly qos: (options: {
+    readonly prefetch: number
+    readonly global?: boolean | undefined
+  }) => Effect.Effect<void, CallError>
+  /**
+   * channel.flow with `active` true, which changes nothing. RabbitMQ closes the connection over false (540): that is
+   * refused here. The broker's own channel.flow is answered, and stops publishes while it lasts.
+   */
+  readonly flow: (active: boolean) => Effect.Effect<void, CallError>
+  /** The channel number on the present socket; 0 while there is none. */
+  readonly number: Effect.Effect<number>
+  /** Mandatory messages that came back and belong to no confirmed publish; of those not yet read the last 64 are kept. */
+  readonly returned: Stream.Stream<Returned>
   /**
    * Deliveries of a queue. Opens a consumer when run, and cancels it when the stream ends; what was not taken by then goes
    * back to the queue. Neither the loss of a socket nor a healed fault of the channel ends it.
@@ -194,8 +227,21 @@ export interface ChannelBase {
     readonly queue: string | QueueRef
     readonly noAck?: boolean | undefined
   }) => Effect.Effect<Option.Option<GetResult>, CallError>
-  /** Acknowledges many deliveries of this channel in few frames; those of another one are warned of as stale. */
-  readonly ackAll: (deliveries: Iterable<Delivery>) => Effect.Effect<void>
+  /**
+   * Acknowledges many deliveries of this channel in few frames; those of another one are warned of as stale. Without
+   * deliveries: everything that was delivered on this channel and is not settled.
+   */
+  readonly ackAll: (deliveries?: Iterable<Delivery>) => Effect.Effect<void>
+  /** Gives many deliveries back, as `ackAll` acknowledges them. `requeue` false drops or dead-letters them. Default: true. */
+  readonly nackAll: (
+    deliveries?: Iterable<Delivery>,
+    options?: { readonly requeue?: boolean | undefined }
+  ) => Effect.Effect<void>
+  /**
+   * basic.recover: everything that was delivered on this channel and is not settled goes back to its queue, also what is
+   * being worked on; settling it afterwards is stale.
+   */
+  readonly recover: Effect.Effect<void, CallError>
 }
 
 /**
@@ -243,6 +289,40 @@ export interface ConfirmChannel extends ChannelBase {
 }
 
 /**
+ * What belongs to a transaction besides the settlements made while it runs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Transaction {
+  /** Ends when the frames are in the output buffer; the broker routes the message when the transaction commits. */
+  readonly publish: (message: Message) => Effect.Effect<void, CallError>
+  /** The same for many, in order. */
+  readonly publishAll: (messages: Iterable<Message>) => Effect.Effect<void, CallError>
+}
+
+/**
+ * A channel whose publishes and settlements are grouped in transactions (tx.select). A settlement made outside of one takes
+ * effect with the next commit, or is undone by the next rollback.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TxChannel extends ChannelBase {
+  readonly mode: "tx"
+  /**
+   * Runs a transaction: committed when `use` succeeds, rolled back when it fails or is interrupted. One at a time on a
+   * channel: others wait. RabbitMQ commits atomically for a single queue only.
+   *
+   * When a socket or the channel goes meanwhile, nothing of it was committed, and it fails with what happened; when that
+   * comes while the commit is awaited (`ConnectionLost`, `OperationTimeout`), whether it was is not known.
+   */
+  readonly transaction: <A, E, R>(
+    use: (transaction: Transaction) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | CallError, R>
+}
+
+/**
  * @since 0.1.0
  * @category tags
  */
@@ -258,9 +338,17 @@ export const ConfirmChannel: Context.Tag<ConfirmChannel, ConfirmChannel> = Conte
 
 /**
  * @since 0.1.0
+ * @category tags
+ */
+export const TxChannel: Context.Tag<TxChannel, TxChannel> = Context.GenericTag("effect-amqp/amqp091/TxChannel")
+
+/**
+ * @since 0.1.0
  * @category models
  */
 export interface Options {
+  /** The channel number it must have, from 1. Default: the lowest that is free. */
+  readonly number?: number | undefined
   /** Unacknowledged deliveries for each consumer; 0 is no limit. Default: 100. */
   readonly prefetch?: number | undefined
 }
@@ -279,37 +367,40 @@ export interface ConfirmOptions extends Options {
   readonly guarantee?: "confirmed" | "at-least-once" | undefined
 }
 
-const open = (settings: ChannelSettings): Effect.Effect<ChannelCore, CallError, Connection | Scope.Scope> =>
+const checked = (name: string, value: number, least: number, most: number): Effect.Effect<number, ChannelError> =>
+  Number.isInteger(value) && value >= least && value <= most
+    ? Effect.succeed(value)
+    : Effect.fail(refused("channel.open", `${name} ${value} is not a whole number from ${least} to ${most}`))
+
+const open = (
+  mode: ChannelSettings["mode"],
+  options: Options | undefined,
+  publishing: PublishingOptions
+): Effect.Effect<ChannelCore, CallError, Connection | Scope.Scope> =>
   Effect.gen(function*() {
     const { core: connection } = yield* Connection
     const refusal = connection.refusal("channel.open", false)
     if (refusal !== undefined) return yield* refusal
+    const prefetch = yield* checked("prefetch", options?.prefetch ?? 100, 0, 0xffff)
+    const number = options?.number === undefined ? undefined : yield* checked("number", options.number, 1, 0xffff)
     const channel = yield* Effect.acquireRelease(
-      Effect.sync(() => connection.open(settings)),
+      Effect.sync(() => connection.open({ mode, prefetch, number, ...publishing })),
       (channel) => channel.close
     )
     yield* channel.whenOpen
     return channel
   })
 
-const checked = (name: string, value: number, least: number, most: number): Effect.Effect<number, ChannelError> =>
-  Number.isInteger(value) && value >= least && value <= most
-    ? Effect.succeed(value)
-    : Effect.fail(refused("channel.open", `${name} ${value} is not a whole number from ${least} to ${most}`))
-
 /**
  * Opens a channel until the scope closes; then it says goodbye on the wire, within the close timeout.
  *
- * Fails `ChannelError` `NoFreeChannels` when the connection has no number left.
+ * Fails `ChannelError` `NoFreeChannels` when the connection has no number left, or not the wanted one.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (options?: Options): Effect.Effect<Channel, CallError, Connection | Scope.Scope> =>
-  checked("prefetch", options?.prefetch ?? 100, 0, 0xffff).pipe(
-    Effect.flatMap((prefetch) => open({ prefetch, window: undefined, resend: false })),
-    Effect.map(plain)
-  )
+  Effect.map(open("plain", options, { window: undefined, atEnd: "fail" }), plain)
 
 /**
  * Opens a channel on which the broker confirms publishes. Its scope's end waits for outstanding confirms, within the
@@ -321,12 +412,24 @@ export const make = (options?: Options): Effect.Effect<Channel, CallError, Conne
 export const makeConfirm = (
   options?: ConfirmOptions
 ): Effect.Effect<ConfirmChannel, CallError, Connection | Scope.Scope> =>
-  Effect.all([
-    checked("prefetch", options?.prefetch ?? 100, 0, 0xffff),
-    checked("window", options?.window ?? 1000, 1, 1_000_000)
-  ]).pipe(
-    Effect.flatMap(([prefetch, window]) => open({ prefetch, window, resend: options?.guarantee === "at-least-once" })),
+  checked("window", options?.window ?? 1000, 1, 1_000_000).pipe(
+    Effect.flatMap((window) =>
+      open("confirm", options, { window, atEnd: options?.guarantee === "at-least-once" ? "resend" : "fail" })
+    ),
     Effect.map(confirm)
+  )
+
+/**
+ * Opens a channel for transactions.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeTx = (options?: Options): Effect.Effect<TxChannel, CallError, Connection | Scope.Scope> =>
+  Effect.zipWith(
+    open("tx", options, { window: undefined, atEnd: "drop" }),
+    Effect.makeSemaphore(1),
+    tx
   )
 
 /**
@@ -346,3 +449,12 @@ export const layer = (options?: Options): Layer.Layer<Channel, CallError, Connec
  */
 export const layerConfirm = (options?: ConfirmOptions): Layer.Layer<ConfirmChannel, CallError, Connection> =>
   Layer.scoped(ConfirmChannel, makeConfirm(options))
+
+/**
+ * A channel for transactions as a Layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerTx = (options?: Options): Layer.Layer<TxChannel, CallError, Connection> =>
+  Layer.scoped(TxChannel, makeTx(options))

@@ -16,10 +16,11 @@ import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import type * as Stream from "effect/Stream"
-import type { RecoverableError } from "../AmqpError.ts"
+import * as Stream from "effect/Stream"
+import type { CallError, RecoverableError } from "../AmqpError.ts"
 import { ConnectError } from "../AmqpError.ts"
 import * as ErrorPolicy from "../ErrorPolicy.ts"
 import { bounded } from "../internal/bounded.ts"
@@ -70,6 +71,24 @@ export type State =
   | { readonly _tag: "Closed"; readonly cause: RecoverableError | undefined }
 
 /**
+ * What a broker says it can do besides the specification (`capabilities` among its server properties).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Capabilities {
+  readonly publisherConfirms: boolean
+  readonly basicNack: boolean
+  readonly consumerCancelNotify: boolean
+  readonly exchangeExchangeBindings: boolean
+  readonly connectionBlocked: boolean
+  readonly authenticationFailureClose: boolean
+  readonly perConsumerQos: boolean
+  readonly consumerPriorities: boolean
+  readonly directReplyTo: boolean
+}
+
+/**
  * What the present socket (or the last one) agreed on. Changes with each failover.
  *
  * @since 0.1.0
@@ -79,6 +98,7 @@ export interface Info {
   readonly endpoint: string
   readonly epoch: number
   readonly serverProperties: FieldTable
+  readonly capabilities: Capabilities
   readonly mechanism: string
   readonly channelMax: number
   readonly frameMax: number
@@ -99,6 +119,17 @@ export interface Connection {
   /** The present state, then every later one; ends after `Closed`. */
   readonly changes: Stream.Stream<State>
   readonly info: Effect.Effect<Info>
+  /** Whether a socket is open and everything on it restored; also while the broker blocks publishes. */
+  readonly isOpen: Effect.Effect<boolean>
+  /** Whether it has ended for good. */
+  readonly isClosed: Effect.Effect<boolean>
+  /** Waits for the end, and says what it was for where nobody asked for it. */
+  readonly closed: Effect.Effect<RecoverableError | undefined>
+  /**
+   * connection.update-secret (RabbitMQ): gives the broker a fresh token or password before the old one expires, with a
+   * reason for its log. Dials from then on use it too. A broker that refuses it closes the connection.
+   */
+  readonly updateSecret: (secret: Redacted.Redacted, reason: string) => Effect.Effect<void, CallError>
   /**
    * An early goodbye: what waits on the connection fails, connection.close goes out and its answer is awaited, for the
    * close timeout at most. The scope does the same otherwise. A second close waits for the end of the first.
@@ -160,6 +191,8 @@ export type Options =
   & ConnectionOptions.ConnectionOptions.ReadOptions
   & Supervision
 
+const isUp = (state: State): boolean => state._tag === "Open" || state._tag === "Blocked"
+
 const defaultConnect = (options: ConnectionOptions.ConnectionOptions): Schedule.Schedule<unknown, ConnectError> =>
   options.connectionAttempts <= 1
     ? Schedule.stop
@@ -204,7 +237,12 @@ const fromEndpoints = Effect.fnUntraced(function*(endpoints: Endpoints, supervis
   const supervisor = yield* supervise({
     endpoints,
     strategy: failover,
-    dial: (options) => Effect.provideService(dial(options, now, supervision.decode ?? "plain"), Transport, transport),
+    dial: (options) =>
+      Effect.provideService(
+        dial(options, { now, decode: supervision.decode ?? "plain", secret: core.secret }),
+        Transport,
+        transport
+      ),
     up: (dialled) => core.up(dialled),
     ended: endedWith,
     connect: supervision.connect ?? defaultConnect(first),
@@ -252,6 +290,16 @@ const fromEndpoints = Effect.fnUntraced(function*(endpoints: Endpoints, supervis
     [TypeId]: TypeId,
     state: Effect.sync(() => state.unsafeGet()),
     changes: state.changes,
+    isOpen: Effect.sync(() => isUp(state.unsafeGet())),
+    isClosed: Effect.sync(() => state.unsafeGet()._tag === "Closed"),
+    closed: Effect.zipRight(
+      Stream.runDrain(state.changes),
+      Effect.sync(() => {
+        const last = state.unsafeGet()
+        return last._tag === "Closed" ? last.cause : undefined
+      })
+    ),
+    updateSecret: (secret, reason) => core.updateSecret(secret, reason),
     info: Effect.sync(() => core.info),
     close: (options) => close(options?.code ?? 200, options?.text ?? "Normal shutdown"),
     core

@@ -1,14 +1,13 @@
 /**
  * A value that synchronous code sets from a socket's callback and Effects observe. Not a `SubscriptionRef`, whose `set`
- * is an Effect, nor over a `PubSub`: a full one refuses what is offered from outside an Effect, a sliding one too.
+ * is an Effect.
  *
  * @since 0.1.0
  */
-import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
-import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
+import { Events } from "./events.ts"
 
 /** @internal */
 export interface Cell<A> {
@@ -20,64 +19,23 @@ export interface Cell<A> {
   readonly unsafeEnd: () => void
 }
 
-interface Subscriber<A> {
-  values: Array<A>
-  wake: (() => void) | undefined
-}
-
-const largestLag = 64
-
 /** @internal */
 export const make = <A>(initial: A): Effect.Effect<Cell<A>> =>
   Effect.sync(() => {
+    const events = new Events<A>()
     let current = initial
     let ended = false
-    const subscribers = new Set<Subscriber<A>>()
-
-    const take = (subscriber: Subscriber<A>): Effect.Effect<Chunk.Chunk<A>, Option.Option<never>> =>
-      Effect.suspend(() => {
-        const { values } = subscriber
-        if (values.length > 0) {
-          subscriber.values = []
-          return Effect.succeed(Chunk.unsafeFromArray(values))
-        }
-        if (ended) return Effect.fail(Option.none())
-        return Effect.async((resume) => {
-          subscriber.wake = () => resume(take(subscriber))
-        })
-      })
-
-    const tell = (subscriber: Subscriber<A>): void => {
-      const { wake } = subscriber
-      subscriber.wake = undefined
-      wake?.()
-    }
-
     return {
       unsafeGet: () => current,
       unsafeSet: (value) => {
         if (ended || Equal.equals(current, value)) return
         current = value
-        for (const subscriber of subscribers) {
-          if (subscriber.values.length === largestLag) subscriber.values.shift()
-          subscriber.values.push(value)
-          tell(subscriber)
-        }
+        events.offer(value)
       },
       unsafeEnd: () => {
-        if (ended) return
         ended = true
-        for (const subscriber of subscribers) tell(subscriber)
+        events.end()
       },
-      changes: Stream.unwrapScoped(
-        Effect.acquireRelease(
-          Effect.sync((): Subscriber<A> => {
-            const subscriber: Subscriber<A> = { values: [current], wake: undefined }
-            subscribers.add(subscriber)
-            return subscriber
-          }),
-          (subscriber) => Effect.sync(() => subscribers.delete(subscriber))
-        ).pipe(Effect.map((subscriber) => Stream.repeatEffectChunkOption(take(subscriber))))
-      )
+      changes: events.stream(() => [current])
     }
   })

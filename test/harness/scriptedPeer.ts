@@ -120,7 +120,10 @@ export class Peer {
       _tag: "ConnectionStart",
       versionMajor: 0,
       versionMinor: 9,
-      serverProperties: { product: "script", capabilities: { authentication_failure_close: options.tells === true } },
+      serverProperties: {
+        product: "script",
+        capabilities: { authentication_failure_close: options.tells === true, "basic.nack": true }
+      },
       mechanisms: options.mechanisms ?? "PLAIN",
       locales: "en_US"
     })

@@ -22,6 +22,8 @@ export interface Call {
   readonly method: Method.Method
   /** Whether it may be sent again when the socket went before its answer came. */
   readonly repeatable: boolean
+  /** Whether it makes sense in the channel's present life alone, also while it was not sent yet. Default: false. */
+  readonly ofLife?: boolean | undefined
   readonly deadline: number
   readonly limit: Duration.Duration
   /** Hears the answer at once, before the fiber that waits for it runs. */
@@ -117,6 +119,7 @@ export class Calls {
     const call = this.active
     this.active = undefined
     this.failAll(this.setup, error)
+    this.endLife(error)
     if (call === undefined) return false
     finish(call, Effect.fail(error))
     return Method.name(call.method) === Method.nameOf(classId, methodId)
@@ -131,6 +134,7 @@ export class Calls {
     const call = this.active
     this.active = undefined
     this.failAll(this.setup, error)
+    this.endLife(error)
     if (call === undefined) return
     if (call.repeatable && call.resume !== undefined && Method.name(call.method) !== culprit) this.queue.unshift(call)
     else finish(call, Effect.fail(error))
@@ -159,6 +163,13 @@ export class Calls {
   private timeOut(call: Call): false {
     finish(call, Effect.fail(new OperationTimeout({ operation: Method.name(call.method), limit: call.limit })))
     return false
+  }
+
+  private endLife(error: CallError): void {
+    const over = this.queue.filter((call) => call.ofLife === true)
+    if (over.length === 0) return
+    this.queue = this.queue.filter((call) => call.ofLife !== true)
+    this.failAll(over, error)
   }
 
   private failAll(calls: Array<Call>, error: CallError): void {

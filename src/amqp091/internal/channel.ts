@@ -9,7 +9,9 @@ import * as Effect from "effect/Effect"
 import type { CallError } from "../../AmqpError.ts"
 import { ChannelError, FrameError, OperationTimeout } from "../../AmqpError.ts"
 import { bounded } from "../../internal/bounded.ts"
+import { Events } from "../../internal/events.ts"
 import * as Metrics from "../../Metrics.ts"
+import type { Returned } from "../Channel.ts"
 import * as Method from "../Method.ts"
 import type { BasicProperties } from "../Properties.ts"
 import type { Call, Reply } from "./calls.ts"
@@ -27,8 +29,25 @@ const consumeName = "basic.consume"
 
 /** @internal */
 export interface ChannelSettings extends PublishingOptions {
+  /** What each life begins with: confirm.select, tx.select, or neither. */
+  readonly mode: "plain" | "confirm" | "tx"
   readonly prefetch: number
+  /** The channel number it must have. Default: the lowest that is free. */
+  readonly number?: number | undefined
 }
+
+const selectMode: Record<ChannelSettings["mode"], Method.Method | undefined> = {
+  plain: undefined,
+  confirm: { _tag: "ConfirmSelect", noWait: false },
+  tx: { _tag: "TxSelect" }
+}
+
+const qos = (prefetchCount: number, global: boolean): Method.BasicQos => ({
+  _tag: "BasicQos",
+  prefetchSize: 0,
+  prefetchCount,
+  global
+})
 
 type Status = "down" | "open" | "closed"
 
@@ -38,8 +57,10 @@ export class ChannelCore implements ChannelOnSocket {
   number = 0
   /** Unacknowledged deliveries for each consumer opened from now on. */
   prefetch: number
+  /** Unacknowledged deliveries for all consumers of the channel together; 0 is no limit. */
+  private channelPrefetch = 0
   readonly publishing: Publishing
-  readonly settling = new Settling((method) => this.transmitLate(method))
+  readonly settling = new Settling((method) => this.transmitLate(method), () => this.host.capabilities.basicNack)
   private readonly host: ChannelHost
   private readonly settings: ChannelSettings
   private readonly calls: Calls
@@ -54,6 +75,9 @@ export class ChannelCore implements ChannelOnSocket {
   private closeWaiter: (() => void) | undefined
   /** What ended the last life. */
   private lostBy: CallError | undefined
+  private readonly returns = new Events<Returned>()
+  /** Messages that came back and belong to no confirmed publish. */
+  readonly returned = this.returns.stream(() => [])
   private openWaiters: Array<() => void> = []
 
   constructor(host: ChannelHost, settings: ChannelSettings) {
@@ -96,9 +120,14 @@ export class ChannelCore implements ChannelOnSocket {
       if (prefetch !== undefined && !method.noAck && prefetch !== this.sentPrefetch) {
         // RabbitMQ counts a prefetch per consumer, and takes it when the consumer is made: it goes just before, in the
         // same write, and its answer needs no wait.
-        socket.engine.send(this.number, { _tag: "BasicQos", prefetchSize: 0, prefetchCount: prefetch, global: false })
+        socket.engine.send(this.number, qos(prefetch, false))
         this.sentPrefetch = prefetch
         this.qosPending++
+        if (this.channelPrefetch > 0) {
+          // RabbitMQ (3.10.8): a prefetch for each consumer takes the channel's own away.
+          socket.engine.send(this.number, qos(this.channelPrefetch, true))
+          this.qosPending++
+        }
       }
     }
     const fault = socket.engine.send(this.number, method)
@@ -129,17 +158,17 @@ export class ChannelCore implements ChannelOnSocket {
     return this.closedBy ?? this.host.refusal(operation, publishes)
   }
 
-  /** A synchronous method and its answer. */
-  call(method: Method.Method, repeatable: boolean): Effect.Effect<Reply, CallError> {
+  /** A synchronous method and its answer. `ofLife`: it is over with the channel's present life, sent or not. */
+  call(method: Method.Method, repeatable: boolean, ofLife = false): Effect.Effect<Reply, CallError> {
     return Effect.suspend(() => {
       const refusal = this.refusal(Method.name(method), false)
       if (refusal !== undefined) return Effect.fail(refusal)
-      return this.ask({ method, repeatable, limit: this.host.operationTimeout }, false)
+      return this.ask({ method, repeatable, ofLife, limit: this.host.operationTimeout }, false)
     })
   }
 
   private ask(
-    question: Pick<Call, "method" | "repeatable" | "limit" | "onReply">,
+    question: Pick<Call, "method" | "repeatable" | "ofLife" | "limit" | "onReply">,
     setup: boolean
   ): Effect.Effect<Reply, CallError> {
     return Effect.async<Reply, CallError>((resume) => {
@@ -180,13 +209,16 @@ export class ChannelCore implements ChannelOnSocket {
 
   private readonly bringUp: Effect.Effect<void, CallError> = Effect.suspend(() => {
     const socket = this.host.socket
-    const number = socket?.engine.openChannel()
+    const { mode, number: wanted } = this.settings
+    const number = socket?.engine.openChannel(wanted)
     if (number === undefined) {
       return Effect.fail(
         new ChannelError({
           reason: "NoFreeChannels",
           code: 0,
-          text: "every channel number of the connection is in use",
+          text: wanted === undefined
+            ? "every channel number of the connection is in use"
+            : `channel number ${wanted} is in use, or above what the connection allows`,
           method: "channel.open"
         })
       )
@@ -198,15 +230,15 @@ export class ChannelCore implements ChannelOnSocket {
     this.host.carry(number, this)
     socket?.flushNow()
     const { life } = this.settling
+    const select = selectMode[mode]
     // Between an answer and what follows it, the life may have ended.
-    const alive = Effect.suspend(() =>
-      this.settling.life === life ? Effect.void : Effect.fail(this.lostBy ?? this.closed)
-    )
+    const alive = Effect.suspend(() => this.settling.life === life ? Effect.void : Effect.fail(this.ended))
     const setup = (method: Method.Method) =>
       Effect.zipRight(alive, this.ask({ method, repeatable: false, limit: this.host.operationTimeout }, true))
     return setup({ _tag: "ChannelOpen" }).pipe(
+      Effect.andThen(select === undefined ? Effect.void : setup(select)),
       Effect.andThen(
-        this.settings.window === undefined ? Effect.void : setup({ _tag: "ConfirmSelect", noWait: false })
+        this.channelPrefetch === 0 ? Effect.void : setup(qos(this.channelPrefetch, true))
       ),
       Effect.andThen(
         Effect.forEach(
@@ -324,6 +356,7 @@ export class ChannelCore implements ChannelOnSocket {
     this.status = "closed"
     this.closedBy = error
     this.calls.closed(error)
+    this.returns.end()
     this.publishing.closed(error)
     for (const resume of this.openWaiters.splice(0)) resume()
     this.consumers.end(error)
@@ -380,6 +413,11 @@ export class ChannelCore implements ChannelOnSocket {
         if (this.qosPending === 0) break
         this.qosPending--
         return
+      case "BasicRecoverOk":
+        // At once: what follows it in the same read is new.
+        this.settling.recovered()
+        this.consumers.forget()
+        break
       case "BasicCancel":
         return this.consumers.cancelled(method.consumerTag)
       case "ChannelFlow":
@@ -412,16 +450,19 @@ export class ChannelCore implements ChannelOnSocket {
       case "BasicGetOk":
         return this.taken(method, properties, body)
       case "BasicReturn":
-        if (!this.publishing.returned(method, properties)) {
-          const { exchange, replyCode, replyText, routingKey } = method
-          this.host.fork(Effect.logWarning(
-            `A message came back: ${replyCode} ${replyText} ("${exchange}", routing key "${routingKey}")`
-          ))
-        }
+        if (!this.publishing.returned(method, properties)) this.cameBack(method, properties, body)
         return
       default:
         return
     }
+  }
+
+  private cameBack(method: Method.BasicReturn, properties: BasicProperties, content: Uint8Array): void {
+    const { exchange, replyCode: code, replyText: text, routingKey } = method
+    this.returns.offer({ code, text, exchange, routingKey, properties, content })
+    this.host.fork(Effect.logWarning(
+      `A message came back: ${code} ${text} ("${exchange}", routing key "${routingKey}")`
+    ))
   }
 
   /** The delivery of a get: known here in the order of its tag, whenever its caller runs. */
@@ -432,6 +473,24 @@ export class ChannelCore implements ChannelOnSocket {
     this.settling.add(delivery)
     this.answered({ method, delivery })
     if (!awaited) this.settling.giveBack(delivery)
+  }
+
+  /** basic.recover, which RabbitMQ knows with requeue alone. */
+  readonly recover: Effect.Effect<void, CallError> = Effect.suspend(() =>
+    Effect.asVoid(this.call({ _tag: "BasicRecover", requeue: true }, false, true))
+  )
+
+  /** Bounds all consumers of the channel together, in this life and those to come. */
+  limit(prefetch: number): Effect.Effect<void, CallError> {
+    return Effect.suspend(() => {
+      this.channelPrefetch = prefetch
+      return Effect.asVoid(this.call(qos(prefetch, true), true))
+    })
+  }
+
+  /** What ended the last life, for an operation that belonged to it. */
+  get ended(): CallError {
+    return this.lostBy ?? this.closed
   }
 
   /** basic.get, whose message goes back when the caller is interrupted before it has it. */

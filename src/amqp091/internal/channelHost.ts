@@ -6,6 +6,7 @@
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type { CallError, FrameError } from "../../AmqpError.ts"
+import type { Capabilities } from "../Connection.ts"
 import type * as Method from "../Method.ts"
 import type { BasicProperties } from "../Properties.ts"
 import type { ContentMethod } from "./engine.ts"
@@ -24,6 +25,8 @@ export interface ChannelHost {
   readonly socket: LiveSocket | undefined
   /** The broker takes no publishes for now (connection.blocked). */
   readonly isBlocked: boolean
+  /** What the broker can do besides the specification. */
+  readonly capabilities: Capabilities
   /** The output is below its high-water mark. */
   readonly hasRoom: boolean
   readonly now: () => number

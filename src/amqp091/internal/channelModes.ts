@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Order from "effect/Order"
 import type { CallError, ConfirmError } from "../../AmqpError.ts"
 import { PublishManyError } from "../../AmqpError.ts"
-import type { Channel, ConfirmChannel } from "../Channel.ts"
+import type { Channel, ConfirmChannel, Transaction, TxChannel } from "../Channel.ts"
 import type { Message } from "../Message.ts"
 import type { ChannelCore } from "./channel.ts"
 import { base } from "./channelOperations.ts"
@@ -39,19 +39,54 @@ const publishOne = (core: ChannelCore, message: Message): Effect.Effect<void, Co
 const isCallError = (error: ConfirmError): error is CallError =>
   error._tag !== "PublishNacked" && error._tag !== "PublishReturned" && error._tag !== "OutcomeUnknown"
 
+// Without confirms only a call's faults can come back.
+const withoutConfirms = (core: ChannelCore, message: Message): Effect.Effect<void, CallError> =>
+  Effect.catchAll(
+    publishOne(core, message),
+    (error) => isCallError(error) ? Effect.fail(error) : Effect.die(error)
+  )
+
 /** @internal */
 export const plain = (core: ChannelCore): Channel => {
-  // Without confirms only a call's faults can come back.
-  const publish = (message: Message): Effect.Effect<void, CallError> =>
-    Effect.catchAll(
-      publishOne(core, message),
-      (error) => isCallError(error) ? Effect.fail(error) : Effect.die(error)
-    )
+  const publish = (message: Message) => withoutConfirms(core, message)
   return {
     ...base(core),
     mode: "plain",
     publish,
     publishAll: (messages) => Effect.forEach(messages, publish, { discard: true })
+  }
+}
+
+/** @internal */
+export const tx = (core: ChannelCore, semaphore: Effect.Semaphore): TxChannel => {
+  return {
+    ...base(core),
+    mode: "tx",
+    transaction: (use) =>
+      semaphore.withPermits(1)(Effect.uninterruptibleMask((restore) =>
+        Effect.suspend(() => {
+          const refusal = core.refusal("tx.select", true)
+          if (refusal !== undefined) return Effect.fail(refusal)
+          const { life } = core.settling
+          // What a socket or a closed channel took with it was never committed, and must not be joined by what follows.
+          const alive = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | CallError> =>
+            Effect.suspend((): Effect.Effect<A, E | CallError> =>
+              core.settling.life === life ? effect : Effect.fail(core.ended)
+            )
+          const publish = (message: Message) => alive(withoutConfirms(core, message))
+          const transaction: Transaction = {
+            publish,
+            publishAll: (messages) => Effect.forEach(messages, publish, { discard: true })
+          }
+          const commit = alive(Effect.asVoid(core.call({ _tag: "TxCommit" }, false, true)))
+          const rollback = alive(Effect.asVoid(core.call({ _tag: "TxRollback" }, false, true)))
+          return Effect.matchCauseEffect(restore(use(transaction)), {
+            onSuccess: (value) => Effect.as(commit, value),
+            // The failure is the caller's own; a rollback that fails has nothing left to roll back.
+            onFailure: (cause) => Effect.zipRight(Effect.ignore(rollback), Effect.failCause(cause))
+          })
+        })
+      ))
   }
 }
 

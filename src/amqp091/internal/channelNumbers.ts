@@ -38,6 +38,13 @@ export class ChannelNumbers {
     return index
   }
 
+  /** This very number, taken; `undefined` when it is in use, or none that may be used. */
+  claim(number: number): number | undefined {
+    if (number > this.max || this.isTaken(number)) return undefined
+    this.take(number)
+    return number
+  }
+
   isTaken(number: number): boolean {
     return (this.levels[0][number >>> 5]! & (1 << (number & 31))) !== 0
   }

@@ -9,9 +9,11 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { ChannelError } from "../../AmqpError.ts"
 import type { ChannelBase, ConsumeOptions, QueueRef } from "../Channel.ts"
+import type { Delivery } from "../Message.ts"
 import type * as Method from "../Method.ts"
 import type { ChannelCore } from "./channel.ts"
 import { Consumer } from "./consumer.ts"
+import type { Settlement } from "./delivery.ts"
 import { DeliveryRecord } from "./delivery.ts"
 
 const queueName = (queue: string | QueueRef): string => typeof queue === "string" ? queue : queue.queue
@@ -120,12 +122,22 @@ export const base = (core: ChannelCore): ChannelBase => {
         noWait: false,
         arguments: options.arguments ?? {}
       }),
-    qos: ({ prefetch }) =>
-      prefetch >= 0 && prefetch <= 0xffff && Number.isInteger(prefetch)
-        ? Effect.sync(() => {
-          core.prefetch = prefetch
-        })
-        : Effect.fail(refused("basic.qos", `prefetch ${prefetch} is not a whole number from 0 to 65535`)),
+    qos: ({ global = false, prefetch }) => {
+      if (!(prefetch >= 0 && prefetch <= 0xffff && Number.isInteger(prefetch))) {
+        return Effect.fail(refused("basic.qos", `prefetch ${prefetch} is not a whole number from 0 to 65535`))
+      }
+      if (global) return core.limit(prefetch)
+      return Effect.sync(() => {
+        core.prefetch = prefetch
+      })
+    },
+    flow: (active) =>
+      active
+        ? call({ _tag: "ChannelFlow", active })
+        : Effect.fail(refused("channel.flow", "RabbitMQ closes the connection over active=false (540)")),
+    number: Effect.sync(() => core.number),
+    returned: core.returned,
+    recover: core.recover,
     consume: (options) => consume(core, options),
     get: ({ noAck = false, queue }) =>
       Effect.map(
@@ -135,14 +147,23 @@ export const base = (core: ChannelCore): ChannelBase => {
             ? Option.some({ delivery, messageCount: method.messageCount })
             : Option.none()
       ),
-    ackAll: (deliveries) =>
-      Effect.suspend(() => {
-        const records: Array<DeliveryRecord> = []
-        for (const delivery of deliveries) if (delivery instanceof DeliveryRecord) records.push(delivery)
-        return Effect.forEach(core.settling.settleAll(records), core.settling.onUnsettled, { discard: true })
-      })
+    ackAll: (deliveries) => settleAll(core, deliveries, "ack"),
+    nackAll: (deliveries, options) => settleAll(core, deliveries, options?.requeue === false ? "discard" : "requeue")
   }
 }
+
+const settleAll = (
+  core: ChannelCore,
+  deliveries: Iterable<Delivery> | undefined,
+  settlement: Settlement
+): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const { settling } = core
+    if (deliveries === undefined) return Effect.sync(() => settling.settleEverything(settlement))
+    const records: Array<DeliveryRecord> = []
+    for (const delivery of deliveries) if (delivery instanceof DeliveryRecord) records.push(delivery)
+    return Effect.forEach(settling.settleAll(records, settlement), settling.onUnsettled, { discard: true })
+  })
 
 const consume = (core: ChannelCore, options: ConsumeOptions): ReturnType<ChannelBase["consume"]> =>
   Stream.unwrapScoped(Effect.gen(function*() {

@@ -6,16 +6,18 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import type { CallError, ConnectionLost, FrameError, RecoverableError } from "../../AmqpError.ts"
-import { ConnectionClosed, NotReady } from "../../AmqpError.ts"
+import { ConnectionClosed, NotReady, OperationTimeout } from "../../AmqpError.ts"
 import type { Cell } from "../../internal/cell.ts"
 import type { Timed } from "../../internal/timer.ts"
 import * as Metrics from "../../Metrics.ts"
-import type { Info, State } from "../Connection.ts"
+import type { Capabilities, Info, State } from "../Connection.ts"
 import type { ConnectionOptions } from "../ConnectionOptions.ts"
-import type * as Method from "../Method.ts"
-import * as Method_ from "../Method.ts"
+import * as Method from "../Method.ts"
 import type { BasicProperties } from "../Properties.ts"
+import { refusedLocally } from "./calls.ts"
+import { unknown } from "./capabilities.ts"
 import { ChannelCore } from "./channel.ts"
 import type { ChannelSettings } from "./channel.ts"
 import type { ChannelHost, ChannelOnSocket } from "./channelHost.ts"
@@ -60,6 +62,9 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   private blockedReason = ""
   /** Whether the present socket and its channels are up: only then does `state` speak of it. */
   private isUp = false
+  /** The newest password or token, where it was changed. */
+  secret: Redacted.Redacted | undefined
+  private secretCalls: Array<(effect: Effect.Effect<void, CallError>) => void> = []
   private readonly blockedTimeoutMillis: number
   private someFull = false
   private readingPaused = false
@@ -95,12 +100,17 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
       endpoint: dialled?.endpoint ?? "",
       epoch: this.epoch,
       serverProperties: dialled?.serverProperties ?? {},
+      capabilities: this.capabilities,
       mechanism: dialled?.mechanism ?? "",
       channelMax: dialled?.tuning.channelMax ?? 0,
       frameMax: dialled?.tuning.frameMax ?? 0,
       heartbeat: Duration.seconds(dialled?.tuning.heartbeat ?? 0),
       tls: dialled?.tls
     }
+  }
+
+  get capabilities(): Capabilities {
+    return this.dialled?.capabilities ?? unknown
   }
 
   // --- Channels ---
@@ -174,7 +184,8 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     this.isBlocked = false
     this.blockedAt = Infinity
     this.carried = []
-    const culprit = end._tag === "Closed" ? Method_.nameOf(end.close.classId, end.close.methodId) : undefined
+    const culprit = end._tag === "Closed" ? Method.nameOf(end.close.classId, end.close.methodId) : undefined
+    for (const resume of this.secretCalls.splice(0)) resume(Effect.fail(fault))
     for (const channel of Array.from(this.channels)) channel.lost(fault, culprit)
   }
 
@@ -222,6 +233,8 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
         return this.blocked(method.reason)
       case "ConnectionUnblocked":
         return this.unblocked()
+      case "ConnectionUpdateSecretOk":
+        return this.secretCalls.shift()?.(Effect.void)
       default:
         return
     }
@@ -234,6 +247,31 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
       epoch: this.epoch,
       reason: this.blockedReason
     }
+  }
+
+  /** Calls of one connection are answered in order, as those of a channel are. */
+  updateSecret(secret: Redacted.Redacted, reason: string): Effect.Effect<void, CallError> {
+    const operation = "connection.update-secret"
+    return Effect.suspend(() => {
+      const refusal = this.refusal(operation, false)
+      if (refusal !== undefined) return Effect.fail(refusal)
+      // Away or not: whatever is dialled from now on is given the new one.
+      this.secret = secret
+      const { socket } = this
+      if (socket === undefined) return Effect.void
+      return Effect.async<void, CallError>((resume) => {
+        this.secretCalls.push(resume)
+        const newSecret = new TextEncoder().encode(Redacted.value(secret))
+        const fault = socket.engine.send(0, { _tag: "ConnectionUpdateSecret", newSecret, reason })
+        if (fault === undefined) socket.flushNow()
+        else this.secretCalls.pop()?.(Effect.fail(refusedLocally(operation, fault)))
+      }).pipe(
+        Effect.timeoutFail({
+          duration: this.operationTimeout,
+          onTimeout: () => new OperationTimeout({ operation, limit: this.operationTimeout })
+        })
+      )
+    })
   }
 
   private blocked(reason: string): void {
@@ -274,7 +312,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   readonly onFault = (fault: FrameError): void => {
     const { socket } = this
     if (socket === undefined) return
-    socket.engine.close(Method_.ReplyCode.commandInvalid, fault.message.slice(0, 200))
+    socket.engine.close(Method.ReplyCode.commandInvalid, fault.message.slice(0, 200))
     socket.abandon({ _tag: "Fault", fault })
   }
 

@@ -34,6 +34,8 @@ export class DeliveryRecord implements Delivery {
   readonly content: Uint8Array
   readonly noAck: boolean
   settled = false
+  /** Given back with all others (basic.recover): it comes again. */
+  recovered = false
   private readonly settler: Settler
   private readonly life: number
 
@@ -90,7 +92,7 @@ export class DeliveryRecord implements Delivery {
   fault(): SettleError | undefined {
     if (this.noAck) return this.unsettled("NoAck")
     if (this.settled) return this.unsettled("AlreadySettled")
-    if (this.life !== this.settler.life) return this.unsettled("Stale")
+    if (this.recovered || this.life !== this.settler.life) return this.unsettled("Stale")
     return undefined
   }
 

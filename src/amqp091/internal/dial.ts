@@ -7,15 +7,18 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { ConnectReason, FrameError } from "../../AmqpError.ts"
 import { ConnectError } from "../../AmqpError.ts"
+import * as Credentials from "../../Credentials.ts"
 import type { PipeTls, Target } from "../../Transport.ts"
 import { Transport } from "../../Transport.ts"
+import type { Capabilities } from "../Connection.ts"
 import * as ConnectionOptions from "../ConnectionOptions.ts"
 import type { FieldTable } from "../FieldTable.ts"
-import { isFieldTable } from "../FieldTable.ts"
 import type * as Method from "../Method.ts"
+import { capabilitiesOf } from "./capabilities.ts"
 import type { Tuning } from "./engine.ts"
 import { LiveSocket } from "./liveSocket.ts"
 import type { SocketEnd } from "./liveSocket.ts"
@@ -26,6 +29,7 @@ export interface Dialled {
   readonly socket: LiveSocket
   readonly endpoint: string
   readonly serverProperties: FieldTable
+  readonly capabilities: Capabilities
   readonly mechanism: string
   readonly tuning: Tuning
   readonly tls: PipeTls | undefined
@@ -75,12 +79,6 @@ const notAmqp = (fault: FrameError): string => {
 
 const refusals: Record<number, ConnectReason> = { 402: "Vhost", 403: "Auth", 530: "Vhost" }
 
-/** Whether a server says why it refuses a login, instead of hanging up. */
-const tellsRefusals = (serverProperties: FieldTable): boolean => {
-  const capabilities = serverProperties["capabilities"]
-  return isFieldTable(capabilities) && capabilities["authentication_failure_close"] === true
-}
-
 /** What the end of a socket means at each stage of the handshake; `tells`: the server would say if it refused us. */
 const toConnectError = (endpoint: string, stage: Stage, end: SocketEnd, tells: boolean): ConnectError => {
   const failed = (reason: ConnectReason, text: string) => ConnectError.at(endpoint, reason, text)
@@ -116,11 +114,19 @@ const toConnectError = (endpoint: string, stage: Stage, end: SocketEnd, tells: b
 export const endpointOf = ({ host, port }: ConnectionOptions.ConnectionOptions): string =>
   `${host.includes(":") ? `[${host}]` : host}:${port}`
 
+/** What a dial is told besides the endpoint's options. @internal */
+export interface DialSettings {
+  readonly now: () => number
+  /** How tables that arrive are read. */
+  readonly decode: "plain" | "typed"
+  /** The newest password or token, where it was changed on an open connection. */
+  readonly secret: Redacted.Redacted | undefined
+}
+
 /** Dials one endpoint; the socket goes with the scope. @internal */
 export const dial = (
   options: ConnectionOptions.ConnectionOptions,
-  now: () => number,
-  decode: "plain" | "typed"
+  settings: DialSettings
 ): Effect.Effect<Dialled, ConnectError, Transport | Scope.Scope> =>
   Effect.suspend(() => {
     const endpoint = endpointOf(options)
@@ -141,10 +147,10 @@ export const dial = (
       const socket = new LiveSocket({
         pipe,
         endpoint,
-        now,
+        now: settings.now,
         maxMessageSize: options.maxMessageSize,
         limits: {
-          decode,
+          decode: settings.decode,
           limits: { maxTableDepth: options.maxTableDepth, maxTableEntries: options.maxTableEntries }
         }
       })
@@ -166,13 +172,21 @@ export const dial = (
       socket.flushNow()
       const start = yield* next
       if (start._tag !== "ConnectionStart") return yield* refuse("Protocol", `unexpected ${start._tag}`)
-      const exchange = Sasl.select(options.credentials, start.mechanisms.split(" "))
+      const { secret } = settings
+      const credentials = secret === undefined
+        ? options.credentials
+        : options.credentials.map((each) => Credentials.withSecret(each, secret))
+      const exchange = Sasl.select(credentials, start.mechanisms.split(" "))
       if (Option.isNone(exchange)) {
         return yield* refuse("Auth", `the server offers ${start.mechanisms}; none of them is allowed by the options`)
       }
       const authFault = (fault: { readonly message: string }) => ConnectError.at(endpoint, "Auth", fault.message)
 
-      tells = tellsRefusals(start.serverProperties)
+      const capabilities = capabilitiesOf(start.serverProperties)
+      tells = capabilities.authenticationFailureClose
+      if (!start.locales.split(" ").includes(options.locale)) {
+        yield* Effect.logWarning(`${endpoint} speaks ${start.locales}, not ${options.locale}`)
+      }
       stage = "login"
       const { challenge, initial, mechanism } = exchange.value
       yield* send({
@@ -213,11 +227,12 @@ export const dial = (
       engine.tune(tuning)
       const opened = yield* next
       if (opened._tag !== "ConnectionOpenOk") return yield* refuse("Protocol", `unexpected ${opened._tag}`)
-      engine.touch(now())
+      engine.touch(settings.now())
       return {
         socket,
         endpoint,
         serverProperties: start.serverProperties,
+        capabilities,
         mechanism,
         tuning,
         tls: pipe.tls

@@ -478,9 +478,9 @@ export class Engine<P> {
     }
   }
 
-  /** Client role: takes a free channel number and sends channel.open; `undefined` when none is free. */
-  openChannel(): number | undefined {
-    const channel = this.numbers.lowest()
+  /** Client role: takes the wanted or the lowest free number and sends channel.open; `undefined` when it is not free. */
+  openChannel(wanted?: number): number | undefined {
+    const channel = wanted === undefined ? this.numbers.lowest() : this.numbers.claim(wanted)
     if (channel === undefined) return undefined
     this.channels[channel] = { state: "opening", content: new ContentAssembly() }
     this.send(channel, { _tag: "ChannelOpen" })

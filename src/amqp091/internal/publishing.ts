@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import type { ChannelError, ConfirmError, FrameError } from "../../AmqpError.ts"
+import type { CallError, ChannelError, ConfirmError, FrameError } from "../../AmqpError.ts"
 import { OperationTimeout, OutcomeUnknown, PublishNacked, PublishReturned } from "../../AmqpError.ts"
 import type { Waiter } from "../../internal/sendWindow.ts"
 import { SendWindow } from "../../internal/sendWindow.ts"
@@ -64,8 +64,11 @@ export interface Carrier {
 export interface PublishingOptions {
   /** The most unconfirmed publishes; `undefined` without confirms. */
   readonly window: number | undefined
-  /** Whether what has no answer when the channel's life ends is sent again on the next one. */
-  readonly resend: boolean
+  /**
+   * What the end of a life does to publishes of that life: those that wait belong to the next one as well, those without an
+   * answer are told so ("fail") or sent again ("resend"). In a transaction neither: all of it is over ("drop").
+   */
+  readonly atEnd: "fail" | "resend" | "drop"
 }
 
 /** @internal */
@@ -73,7 +76,7 @@ export class Publishing {
   private readonly host: ChannelHost
   private readonly carrier: Carrier
   private readonly window: SendWindow<Outgoing, ConfirmError> | undefined
-  private readonly resend: boolean
+  private readonly atEnd: PublishingOptions["atEnd"]
   private waiting: Array<Waiting> = []
   private idle: Array<() => void> = []
 
@@ -81,7 +84,7 @@ export class Publishing {
     this.host = host
     this.carrier = carrier
     this.window = options.window === undefined ? undefined : new SendWindow(options.window)
-    this.resend = options.resend
+    this.atEnd = options.atEnd
   }
 
   get unconfirmed(): number {
@@ -168,10 +171,11 @@ export class Publishing {
   }
 
   /** The channel's life is over: says so to what is in flight, or keeps it to be sent again first. */
-  interrupted(cause: unknown): void {
+  interrupted(cause: CallError): void {
+    if (this.atEnd === "drop") { for (const { waiter } of this.waiting.splice(0)) waiter.failed(cause) }
     if (this.window === undefined) return
     const rest = this.window.reset()
-    if (this.resend) {
+    if (this.atEnd === "resend") {
       this.waiting = [
         ...rest.map(({ item, waiter }) => ({ outgoing: item, waiter, deadline: Infinity })),
         ...this.waiting

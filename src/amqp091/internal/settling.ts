@@ -14,10 +14,16 @@ import type { DeliveryRecord, Settlement, Settler } from "./delivery.ts"
 export class Settling implements Settler {
   life = 0
   private readonly unsettled = new Map<number, DeliveryRecord>()
-  private readonly transmit: (method: Method.BasicAck | Method.BasicNack) => void
+  private readonly transmit: (method: Method.BasicAck | Method.BasicNack | Method.BasicReject) => void
+  private readonly canNack: () => boolean
 
-  constructor(transmit: (method: Method.BasicAck | Method.BasicNack) => void) {
+  /** `canNack`: the broker knows basic.nack, an extension. */
+  constructor(
+    transmit: (method: Method.BasicAck | Method.BasicNack | Method.BasicReject) => void,
+    canNack: () => boolean
+  ) {
     this.transmit = transmit
+    this.canNack = canNack
   }
 
   /** The life is over: nothing of it can be settled any more. */
@@ -35,15 +41,19 @@ export class Settling implements Settler {
     delivery.settled = true
     this.unsettled.delete(delivery.deliveryTag)
     const deliveryTag = delivery.deliveryTag
-    this.transmit(
-      settlement === "ack"
-        ? { _tag: "BasicAck", deliveryTag, multiple: false }
-        : { _tag: "BasicNack", deliveryTag, multiple: false, requeue: settlement === "requeue" }
-    )
+    this.send(settlement, deliveryTag, false)
   }
 
-  /** Acknowledges many: as far as they are the oldest unsettled ones, in one frame. */
-  settleAll(deliveries: Iterable<DeliveryRecord>): ReadonlyArray<SettleError> {
+  private send(settlement: Settlement, deliveryTag: number, multiple: boolean): void {
+    if (settlement === "ack") return this.transmit({ _tag: "BasicAck", deliveryTag, multiple })
+    const requeue = settlement === "requeue"
+    if (this.canNack()) this.transmit({ _tag: "BasicNack", deliveryTag, multiple, requeue })
+    // A broker without basic.nack can only be given one back at a time.
+    else this.transmit({ _tag: "BasicReject", deliveryTag, requeue })
+  }
+
+  /** Settles many: as far as they are the oldest unsettled ones, in one frame. */
+  settleAll(deliveries: Iterable<DeliveryRecord>, settlement: Settlement): ReadonlyArray<SettleError> {
     const faults: Array<SettleError> = []
     const batch = new Set<number>()
     for (const delivery of deliveries) {
@@ -51,19 +61,35 @@ export class Settling implements Settler {
       if (fault === undefined) batch.add(delivery.deliveryTag)
       else faults.push(fault)
     }
+    if (settlement === "ack" || this.canNack()) this.settleOldest(settlement, (tag) => batch.delete(tag))
+    for (const tag of batch) {
+      const delivery = this.unsettled.get(tag)
+      if (delivery !== undefined) this.settle(delivery, settlement)
+    }
+    return faults
+  }
+
+  /** Settles all there is. */
+  settleEverything(settlement: Settlement): void {
+    if (settlement === "ack" || this.canNack()) this.settleOldest(settlement, () => true)
+    for (const delivery of this.unsettled.values()) this.settle(delivery, settlement)
+  }
+
+  private settleOldest(settlement: Settlement, belongs: (tag: number) => boolean): void {
     let last = 0
     for (const [tag, delivery] of this.unsettled) {
-      if (!batch.delete(tag)) break
+      if (!belongs(tag)) break
       delivery.settled = true
       this.unsettled.delete(tag)
       last = tag
     }
-    if (last > 0) this.transmit({ _tag: "BasicAck", deliveryTag: last, multiple: true })
-    for (const tag of batch) {
-      const delivery = this.unsettled.get(tag)
-      if (delivery !== undefined) this.settle(delivery, "ack")
-    }
-    return faults
+    if (last > 0) this.send(settlement, last, true)
+  }
+
+  /** The broker takes everything back (basic.recover): it delivers it again under new tags. */
+  recovered(): void {
+    for (const delivery of this.unsettled.values()) delivery.recovered = true
+    this.unsettled.clear()
   }
 
   /** What nobody will settle goes back to its queue. */

@@ -303,11 +303,12 @@ export class ChannelFace {
         method
       )
     }
-    // RabbitMQ: without `global` it counts for each consumer made afterwards, with it for all of the channel together.
-    if (method.global) this.channelPrefetch = method.prefetchCount
-    else this.consumerPrefetch = method.prefetchCount
+    // RabbitMQ: without `global` it counts for each consumer made afterwards, and takes away the bound that it is with
+    // `global`, on all of the channel together.
+    if (!method.global) this.consumerPrefetch = method.prefetchCount
+    this.channelPrefetch = method.global ? method.prefetchCount : 0
     this.answer({ _tag: "BasicQosOk" })
-    if (method.global) this.resume()
+    this.resume()
   }
 
   private consume(method: Method.BasicConsume): void {
