@@ -318,6 +318,51 @@ export class SettleError extends Data.TaggedError("SettleError")<{
 }
 
 /**
+ * Where a content does not fit its schema: the path to the value, and what the schema expects there. Neither the value nor
+ * a key that the schema does not name is told: such a key is "*".
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ContentIssue {
+  readonly path: ReadonlyArray<string | number>
+  readonly expected: string
+}
+
+/**
+ * The kinds of {@link ContentError}.
+ *
+ * `ContentType`: the message says that it is something else. `ContentEncoding`: it is compressed, or in another character
+ * set. `Text`: not UTF-8. `Json`: not JSON, or a value that JSON cannot express. `Schema`: `issues` says where.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ContentReason = "ContentType" | "ContentEncoding" | "Text" | "Json" | "Schema"
+
+/**
+ * A message's content is not what its reader expects, or a value could not be made into one. `contentType` is what the
+ * reader or writer stands for, `text` what is wrong. The content itself is never in it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ContentError extends Data.TaggedError("ContentError")<{
+  readonly reason: ContentReason
+  readonly operation: "encode" | "decode"
+  readonly contentType: string
+  readonly text: string
+  readonly issues: ReadonlyArray<ContentIssue>
+}> {
+  override get message() {
+    const issues = this.issues.map(({ expected, path }) =>
+      `${path.length === 0 ? "" : `${path.join(".")}: `}expected ${expected}`
+    )
+    return `Cannot ${this.operation} ${this.contentType}: ${[this.text, ...issues].join("; ")} (${this.reason})`
+  }
+}
+
+/**
  * A port could not be listened on.
  *
  * @since 0.1.0

@@ -1,13 +1,16 @@
 /**
- * What is published and what is delivered: plain values, without a schema of their content.
+ * What is published and what is delivered, and the codecs between a message's content and the values of a program. A
+ * codec works on one message; it opens nothing and settles nothing.
  *
  * @since 0.1.0
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
-import type { SettleError } from "../AmqpError.ts"
+import type * as Schema from "effect/Schema"
+import type { ContentError, SettleError } from "../AmqpError.ts"
 import type { DurationText } from "../Reconnect.ts"
+import * as content from "./internal/content.ts"
 import type { BasicProperties } from "./Properties.ts"
 
 /**
@@ -108,3 +111,60 @@ const encoder = new TextEncoder()
  */
 export const toBytes = (content: Uint8Array | string): Uint8Array =>
   typeof content === "string" ? encoder.encode(content) : content
+
+/**
+ * How values become the content of messages, and contents values. `json`, `text` and `bytes` make one; any other object of
+ * this shape is as good.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Content<A, R = never> {
+  /** What published messages say they are, unless their properties say otherwise. */
+  readonly contentType: string
+  readonly encode: (value: A) => Effect.Effect<Uint8Array | string, ContentError, R>
+  readonly decode: (delivery: Pick<Delivery, "content" | "properties">) => Effect.Effect<A, ContentError, R>
+}
+
+/**
+ * JSON of the shape of a schema, in UTF-8.
+ *
+ * A delivery that names another content type is refused, and so is one that is compressed or in another character set.
+ * Taken are `application/json` and every `…/…+json`, with or without parameters, the `contentType` given here, and
+ * messages that name none.
+ *
+ * Default `contentType`: "application/json".
+ *
+ * @example
+ * ```ts
+ * import { Message } from "effect-amqp/amqp091"
+ * import * as Schema from "effect/Schema"
+ *
+ * class Order extends Schema.Class<Order>("Order")({ id: Schema.String }) {}
+ * const orders = Message.json(Order)
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const json: <A, I, R>(
+  schema: Schema.Schema<A, I, R>,
+  options?: { readonly contentType?: string | undefined }
+) => Content<A, R> = content.json
+
+/**
+ * Text in UTF-8. A delivery is refused when it names a content type other than `text/…`, is compressed or in another
+ * character set, or is not UTF-8.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const text: Content<string> = content.text
+
+/**
+ * Bytes as they are, of whatever content type.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const bytes: Content<Uint8Array> = content.bytes
