@@ -31,6 +31,14 @@ export const consumed = Metric.counter("amqp_client_consumed_messages", { increm
 export const unsettled = Metric.counter("amqp_client_stale_settlements", { incremental: true })
 
 /**
+ * Deliveries that consumers rejected because their content could not be decoded.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const undecodable = Metric.counter("amqp_client_undecodable_messages", { incremental: true })
+
+/**
  * Sockets opened after the first one of their connection.
  *
  * @since 0.1.0

@@ -1,0 +1,325 @@
+/**
+ * Publishers of typed values: one exchange, one codec, one guarantee. A publisher opens a channel of its own on the
+ * `Connection` from the context; topology is declared elsewhere.
+ *
+ * Its calls fail with `ContentError` for a value that cannot be encoded, and with what its guarantee makes possible:
+ * `CallError` without confirms, `ConfirmError` with them, `PublishManyError` for many at once.
+ *
+ * @since 0.1.0
+ */
+import * as Arr from "effect/Array"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Order from "effect/Order"
+import * as ParseResult from "effect/ParseResult"
+import type * as Scope from "effect/Scope"
+import * as Sink from "effect/Sink"
+import type { CallError, ConfirmError, ContentError } from "../AmqpError.ts"
+import { PublishManyError } from "../AmqpError.ts"
+import type { Connection } from "./Connection.ts"
+import type { ChannelCore } from "./internal/channel.ts"
+import { confirm, plain } from "./internal/channelModes.ts"
+import { refused } from "./internal/channelOperations.ts"
+import { immediate } from "./internal/content.ts"
+import { openChannel } from "./internal/openChannel.ts"
+import type { Failures } from "./internal/publishRun.ts"
+import { PublishRun } from "./internal/publishRun.ts"
+import type { Content, Message, PublishProperties } from "./Message.ts"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId: unique symbol = Symbol.for("effect-amqp/amqp091/Publisher")
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = typeof TypeId
+
+/**
+ * What a publish promises when it has succeeded.
+ *
+ * "at-most-once": the message is in the output buffer; nobody says whether it arrives. "confirmed": the broker has taken
+ * responsibility for it; when the connection goes before it said so, the publish fails `OutcomeUnknown`. "at-least-once":
+ * the same, but what has no answer when the connection goes is sent again, in order, which may duplicate it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Guarantee = "at-most-once" | "confirmed" | "at-least-once"
+
+/**
+ * What one publish can fail with.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type PublishError<G extends Guarantee> = ContentError | (G extends "at-most-once" ? CallError : ConfirmError)
+
+/**
+ * What publishing many can fail with.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type PublishAllError<G extends Guarantee> =
+  | ContentError
+  | (G extends "at-most-once" ? CallError : PublishManyError)
+
+/**
+ * What one publish has of its own. Properties are laid over the publisher's, one by one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PublishOptions {
+  readonly routingKey?: string | undefined
+  readonly mandatory?: boolean | undefined
+  readonly properties?: PublishProperties | undefined
+}
+
+/**
+ * Publishes values of one type. A program has several, so there is no tag for all of them: make one for each.
+ *
+ * @example
+ * ```ts
+ * import { Message, Publisher } from "effect-amqp/amqp091"
+ * import * as Context from "effect/Context"
+ * import * as Layer from "effect/Layer"
+ * import * as Schema from "effect/Schema"
+ *
+ * class Order extends Schema.Class<Order>("Order")({ id: Schema.String }) {}
+ * class Orders extends Context.Tag("Orders")<Orders, Publisher.Publisher<Order>>() {
+ *   static readonly layer = Layer.scoped(
+ *     Orders,
+ *     Publisher.make({ exchange: "orders", content: Message.json(Order), guarantee: "at-least-once" })
+ *   )
+ * }
+ * ```
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Publisher<A, G extends Guarantee = "confirmed" | "at-least-once"> {
+  readonly [TypeId]: TypeId
+  readonly guarantee: G
+  /**
+   * Ends as the guarantee says. Interrupted before its bytes are written, the message is not sent; after that only the
+   * interest in the outcome goes.
+   */
+  readonly publish: (value: A, options?: PublishOptions) => Effect.Effect<void, PublishError<G>>
+  /**
+   * Publishes many, as many in flight as the window allows, and waits for all their confirms. Everything is encoded
+   * first: when one value cannot be, nothing is sent. `PublishManyError` says which failed; the others are confirmed.
+   */
+  readonly publishAll: (values: Iterable<A>, options?: PublishOptions) => Effect.Effect<void, PublishAllError<G>>
+  /**
+   * Publishes a stream, as many in flight as the window allows: a full window holds the stream back. Ends when the last
+   * one is confirmed.
+   *
+   * The first failure, or a value that cannot be encoded, ends it: nothing more is sent, and what is in flight is waited
+   * for. `PublishManyError` then says what failed, in order, by its index in the stream; everything before the first is
+   * confirmed, so that nothing is lost by publishing again from there.
+   */
+  readonly sink: Sink.Sink<void, A, never, PublishAllError<G>>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<A, R = never, G extends Guarantee = Guarantee> {
+  /** Default: "", the default exchange, which routes to the queue named by the routing key. */
+  readonly exchange?: string | undefined
+  /** Of each value, or of all. Default: "". */
+  readonly routingKey?: string | ((value: A) => string) | undefined
+  readonly content: Content<A, R>
+  /** Default: "confirmed". */
+  readonly guarantee?: G | undefined
+  /** The most unconfirmed publishes, 1 to 1,000,000; further ones wait. Default: 1000. */
+  readonly window?: number | undefined
+  /** Whether a message that reaches no queue fails `PublishReturned` (without confirms: is logged). Default: false. */
+  readonly mandatory?: boolean | undefined
+  /** Of every message. Default: `persistent`, unless the guarantee is "at-most-once"; the codec's `contentType`. */
+  readonly properties?: PublishProperties | undefined
+  /**
+   * The message-id of a value, such as its own id, or a random one. A message that is sent again keeps it, so that
+   * receivers can tell duplicates. Default: none.
+   */
+  readonly messageId?: ((value: A) => string) | undefined
+  /** Whether messages carry the time they were published. Default: false. */
+  readonly timestamp?: boolean | undefined
+}
+
+/** Makes the message of a value. */
+type ToMessage<A, R> = (value: A, options?: PublishOptions) => Effect.Effect<Message, ContentError, R>
+
+const toMessage = <A, R>(options: Options<A, R>, now: () => number): ToMessage<A, R> => {
+  const { content, exchange, mandatory, messageId, routingKey } = options
+  const timestamp = options.timestamp === true
+  const defaults: PublishProperties = {
+    contentType: content.contentType,
+    persistent: options.guarantee !== "at-most-once",
+    ...options.properties
+  }
+  const keyOf = typeof routingKey === "function" ? routingKey : () => routingKey
+  const isFixed = messageId === undefined && !timestamp
+  return (value, given) =>
+    ParseResult.map(content.encode(value), (content) => ({
+      exchange,
+      routingKey: given?.routingKey ?? keyOf(value),
+      mandatory: given?.mandatory ?? mandatory,
+      content,
+      properties: isFixed && given?.properties === undefined ? defaults : {
+        ...defaults,
+        ...(messageId === undefined ? {} : { messageId: messageId(value) }),
+        ...(timestamp ? { timestamp: Math.floor(now() / 1000) } : {}),
+        ...given?.properties
+      }
+    }))
+}
+
+/** Encodes all, in order. */
+const encodeAll = <A, R>(
+  values: Iterable<A>,
+  encode: (value: A) => Effect.Effect<Message, ContentError, R>
+): Effect.Effect<ReadonlyArray<Message>, ContentError, R> =>
+  Effect.suspend(() => {
+    const messages: Array<Message> = []
+    const rest: Array<Effect.Effect<Message, ContentError, R>> = []
+    for (const value of values) {
+      const encoding = encode(value)
+      const encoded = rest.length === 0 ? immediate(encoding) : undefined
+      if (encoded === undefined) rest.push(encoding)
+      else if (Either.isRight(encoded)) messages.push(encoded.right)
+      else return Effect.fail(encoded.left)
+    }
+    return rest.length === 0 ? Effect.succeed(messages) : Effect.map(Effect.all(rest), (more) => [...messages, ...more])
+  })
+
+const publishWith = <A, E>(
+  encode: ToMessage<A, never>,
+  publish: (message: Message) => Effect.Effect<void, E>
+) =>
+(value: A, options?: PublishOptions): Effect.Effect<void, E | ContentError> =>
+  Effect.suspend(() => {
+    const encoding = encode(value, options)
+    const encoded = immediate(encoding)
+    if (encoded === undefined) return Effect.flatMap(encoding, publish)
+    return Either.isLeft(encoded) ? Effect.fail(encoded.left) : publish(encoded.right)
+  })
+
+const publishAllWith = <A, E>(
+  encode: ToMessage<A, never>,
+  publishAll: (messages: Iterable<Message>) => Effect.Effect<void, E>
+) =>
+(values: Iterable<A>, options?: PublishOptions): Effect.Effect<void, E | ContentError> =>
+  Effect.flatMap(encodeAll(values, (value) => encode(value, options)), publishAll)
+
+const isCallError = (error: ConfirmError): error is CallError =>
+  error._tag !== "PublishNacked" && error._tag !== "PublishReturned" && error._tag !== "OutcomeUnknown"
+
+const sinkWith = <A, E>(
+  core: ChannelCore,
+  encode: ToMessage<A, never>,
+  fail: (failures: Failures) => Effect.Effect<never, E>
+): Sink.Sink<void, A, never, E | ContentError> =>
+  Sink.suspend(() => {
+    const run = new PublishRun(core)
+    const outcome = Effect.suspend(() => run.failures.length === 0 ? Effect.void : fail(run.failures))
+    const finish = Effect.zipRight(run.answers, outcome)
+    return Sink.forEachChunk((values: Chunk.Chunk<A>) =>
+      run.send(Chunk.toReadonlyArray(values), encode).pipe(
+        // What failed before it comes first.
+        Effect.tapError(() => finish),
+        Effect.zipRight(Effect.suspend(() => run.failures.length === 0 ? Effect.void : finish))
+      )
+    ).pipe(Sink.mapEffect(() => finish))
+  })
+
+const atMostOnce = <A>(core: ChannelCore, encode: ToMessage<A, never>): Publisher<A, "at-most-once"> => {
+  const channel = plain(core)
+  return {
+    [TypeId]: TypeId,
+    guarantee: "at-most-once",
+    publish: publishWith(encode, channel.publish),
+    publishAll: publishAllWith(encode, channel.publishAll),
+    sink: sinkWith(core, encode, ([first]) =>
+      // Without confirms only a call's faults can come back.
+      first !== undefined && isCallError(first.error) ? Effect.fail(first.error) : Effect.die(first))
+  }
+}
+
+const confirmed = <A, G extends "confirmed" | "at-least-once">(
+  core: ChannelCore,
+  guarantee: G,
+  encode: ToMessage<A, never>
+): Publisher<A, "confirmed" | "at-least-once"> => {
+  const channel = confirm(core)
+  return {
+    [TypeId]: TypeId,
+    guarantee,
+    publish: publishWith(encode, channel.publish),
+    publishAll: publishAllWith(encode, channel.publishAll),
+    sink: sinkWith(
+      core,
+      encode,
+      (failures) =>
+        Effect.fail(new PublishManyError({ failures: Arr.sortWith(failures, ({ index }) => index, Order.number) }))
+    )
+  }
+}
+
+/**
+ * Opens a channel for one kind of message until the scope closes; then outstanding confirms are waited for, within the
+ * close timeout.
+ *
+ * Fails `ChannelError`: `Refused` when the window is out of range, `NoFreeChannels` when the connection has no channel left.
+ *
+ * @example
+ * ```ts
+ * import { Message, Publisher } from "effect-amqp/amqp091"
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ *
+ * class Order extends Schema.Class<Order>("Order")({ id: Schema.String }) {}
+ *
+ * const program = Effect.gen(function*() {
+ *   const orders = yield* Publisher.make({ exchange: "orders", content: Message.json(Order), messageId: (order) => order.id })
+ *   yield* orders.publish(new Order({ id: "1" }), { routingKey: "eu" })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <A, R = never, G extends Guarantee = "confirmed">(
+  options: Options<A, R, G>
+): Effect.Effect<Publisher<A, G>, CallError, Connection | Scope.Scope | R> =>
+  Effect.gen(function*() {
+    const guarantee: Guarantee = options.guarantee ?? "confirmed"
+    const window = options.window ?? 1000
+    if (!Number.isInteger(window) || window < 1 || window > 1_000_000) {
+      return yield* refused("channel.open", `window ${window} is not a whole number from 1 to 1000000`)
+    }
+    const clock = yield* Effect.clock
+    const context = yield* Effect.context<R>()
+    const core = yield* openChannel({
+      prefetch: 0,
+      window: guarantee === "at-most-once" ? undefined : window,
+      resend: guarantee === "at-least-once"
+    })
+    const bare = toMessage(options, () => clock.unsafeCurrentTimeMillis())
+    const encode: ToMessage<A, never> = (value, given) => {
+      const encoding = bare(value, given)
+      return immediate(encoding) ?? Effect.provide(encoding, context)
+    }
+    const publisher = guarantee === "at-most-once"
+      ? atMostOnce(core, encode)
+      : confirmed(core, guarantee, encode)
+    // The guarantee is either of the options' own type, or left out, and then G is its default.
+    return publisher as Publisher<A, Guarantee> as Publisher<A, G>
+  })

@@ -1,0 +1,228 @@
+/**
+ * A fixed number of long-lived workers over one array of deliveries: what `Consumer.run` is made of. Per message there is
+ * no fiber, no queue and no catch: a worker's loop ends only when a handler fails, and starts again.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import type { ContentError } from "../../AmqpError.ts"
+import * as Metrics from "../../Metrics.ts"
+import type { Settlement } from "../Consumer.ts"
+import type { Content, Delivery } from "../Message.ts"
+import { immediate } from "./content.ts"
+import { DeliveryRecord } from "./delivery.ts"
+
+/** How to go on after a handler's failure. @internal */
+export type Policy<E, R> = (cause: Cause.Cause<E>, delivery: Delivery) => Effect.Effect<Settlement, never, R>
+
+// --- What waits for a worker ---
+
+type Resume = (effect: Effect.Effect<Delivery | undefined>) => void
+
+/** The deliveries of a life of the channel that is over will come again. */
+const isStale = (delivery: Delivery): boolean =>
+  delivery instanceof DeliveryRecord && delivery.fault()?.reason === "Stale"
+
+/** Deliveries nobody has started on, and workers that have none. At most as many as the prefetch. @internal */
+export class Waiting {
+  private deliveries: Array<Delivery> = []
+  private head = 0
+  private idle: Array<Resume> = []
+  private stopped = false
+  private readonly started: (delivery: Delivery) => void
+
+  constructor(started: (delivery: Delivery) => void) {
+    this.started = started
+  }
+
+  get isStopped(): boolean {
+    return this.stopped
+  }
+
+  /** Brings a batch, and wakes as many workers as have something to do. */
+  push(batch: Iterable<Delivery>): void {
+    const first = this.deliveries[this.head]
+    // Lives follow each other: as long as the oldest is of this one, all are.
+    if (first === undefined || isStale(first)) {
+      this.deliveries = []
+      this.head = 0
+    }
+    for (const delivery of batch) this.deliveries.push(delivery)
+    const awake = Math.min(this.idle.length, this.deliveries.length - this.head)
+    for (const resume of this.idle.splice(0, awake)) resume(this.next)
+  }
+
+  /** Nobody starts on anything any more: ends the workers that wait. */
+  stop(): void {
+    this.stopped = true
+    for (const resume of this.idle.splice(0)) resume(Effect.succeed(undefined))
+  }
+
+  /** Takes out what nobody started on. */
+  unstarted(): ReadonlyArray<Delivery> {
+    const rest = this.deliveries.slice(this.head)
+    this.deliveries = []
+    this.head = 0
+    return rest.filter((delivery) => !isStale(delivery))
+  }
+
+  /** The next delivery, if one is here. */
+  take(): Delivery | undefined {
+    if (this.stopped) return undefined
+    while (this.head < this.deliveries.length) {
+      const delivery = this.deliveries[this.head++]
+      if (this.head === this.deliveries.length) {
+        this.deliveries = []
+        this.head = 0
+      }
+      if (delivery !== undefined && !isStale(delivery)) {
+        this.started(delivery)
+        return delivery
+      }
+    }
+    return undefined
+  }
+
+  // Looked at when the worker runs: one that was interrupted meanwhile must not swallow a delivery.
+  readonly next: Effect.Effect<Delivery | undefined> = Effect.suspend(() => {
+    const delivery = this.take()
+    if (delivery !== undefined || this.stopped) return Effect.succeed(delivery)
+    return Effect.async<Delivery | undefined>((resume) => void this.idle.push(resume))
+  })
+}
+
+// --- Settling ---
+
+/** Settles a delivery, unless its handler has done so. */
+const settleNow = (delivery: Delivery, settlement: Settlement): Effect.Effect<void> => {
+  if (delivery instanceof DeliveryRecord && delivery.settled) return Effect.void
+  switch (settlement) {
+    case "ack":
+      return delivery.ack
+    case "requeue":
+      return delivery.nack()
+    case "reject":
+      return delivery.reject()
+  }
+}
+
+/** When deliveries are settled: as soon as their handlers have ended, or not before those delivered earlier. @internal */
+export interface SettleOrder {
+  readonly started: (delivery: Delivery) => void
+  readonly settle: (delivery: Delivery, settlement: Settlement) => Effect.Effect<void>
+}
+
+/** @internal */
+export const atOnce: SettleOrder = { started: () => {}, settle: settleNow }
+
+/** @internal */
+export const inOrder = (): SettleOrder => {
+  // In the order of delivery; `undefined` while the handler runs.
+  const open = new Map<Delivery, Settlement | undefined>()
+  let settling = false
+  const settleNext: Effect.Effect<void> = Effect.suspend(() => {
+    const [delivery, settlement] = open.entries().next().value ?? []
+    if (delivery === undefined || settlement === undefined) {
+      settling = false
+      return Effect.void
+    }
+    open.delete(delivery)
+    return Effect.zipRight(settleNow(delivery, settlement), settleNext)
+  })
+  const settleReady = Effect.uninterruptible(settleNext)
+  return {
+    started: (delivery) => void open.set(delivery, undefined),
+    settle: (delivery, settlement) =>
+      Effect.suspend(() => {
+        // Given up while it waited for earlier ones: what its handler achieved stands.
+        if (open.get(delivery) === undefined) open.set(delivery, settlement)
+        // An earlier one is not done, or whoever settles already will come to this one too.
+        if (settling || open.keys().next().value !== delivery) return Effect.void
+        settling = true
+        return settleReady
+      })
+  }
+}
+
+// --- Workers ---
+
+/** Marks our own logs, and never those of a handler. @internal */
+export const annotate = Effect.annotateLogs({ package: "effect-amqp", module: "Consumer" })
+
+/** A rejected content, for the log and the metric. @internal */
+export const undecodable = (error: ContentError, delivery: Delivery): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    Metrics.undecodable.unsafeUpdate(1, [])
+    return annotate(
+      Effect.logWarning(`Rejected a delivery to consumer "${delivery.consumerTag}": ${error.message}`)
+    )
+  })
+
+/** A failed handler, for the log: the policy has acted for the user. @internal */
+export const failed = (cause: Cause.Cause<unknown>, settlement: Settlement): Effect.Effect<void> =>
+  annotate(Effect.logWarning(`A handler failed, and its message was ${past[settlement]}`, cause))
+
+const past: Record<Settlement, string> = { ack: "acknowledged", requeue: "requeued", reject: "rejected" }
+
+/** Back to the queue, unless it has been there before: a message that fails every time would go round for ever. @internal */
+export const requeueOnce = (delivery: Delivery): Settlement => delivery.redelivered ? "reject" : "requeue"
+
+/** Handles deliveries one after another, until there are none to come. @internal */
+export const worker = <A, E, R, R1, R2>(options: {
+  readonly waiting: Waiting
+  readonly settling: SettleOrder
+  readonly content: Content<A, R1>
+  readonly handler: (value: A, delivery: Delivery) => Effect.Effect<unknown, E, R>
+  readonly policy: Policy<E, R2>
+}): Effect.Effect<void, never, R | R1 | R2> => {
+  const { content, handler, policy, settling, waiting } = options
+  let current: Delivery | undefined
+
+  const handleAll = Effect.gen(function*() {
+    while (true) {
+      const delivery = waiting.take() ?? (yield* waiting.next)
+      if (delivery === undefined) return
+      current = delivery
+      const decoding = content.decode(delivery)
+      const decoded = immediate(decoding) ?? (yield* Effect.either(decoding))
+      if (Either.isLeft(decoded)) {
+        yield* settling.settle(delivery, "reject")
+        yield* undecodable(decoded.left, delivery)
+      } else {
+        yield* handler(decoded.right, delivery)
+        yield* settling.settle(delivery, "ack")
+      }
+      current = undefined
+    }
+  })
+
+  /** Interrupted: the time that running handlers had when the consumer ended is over. */
+  const isGivenUp = (cause: Cause.Cause<unknown>) => waiting.isStopped && Cause.isInterrupted(cause)
+
+  const decide = (exit: Exit.Exit<Settlement>, delivery: Delivery): Effect.Effect<Settlement> => {
+    if (Exit.isSuccess(exit)) return Effect.succeed(exit.value)
+    if (isGivenUp(exit.cause)) return Effect.succeed("requeue")
+    const settlement = requeueOnce(delivery)
+    return Effect.as(failed(exit.cause, settlement), settlement)
+  }
+
+  return Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      while (true) {
+        const exit = yield* Effect.exit(restore(handleAll))
+        const delivery = current
+        current = undefined
+        if (Exit.isSuccess(exit)) return
+        // No handler was at work: the end of a worker that waited, or a defect of ours.
+        if (delivery === undefined) return yield* Effect.failCause(Cause.stripFailures(exit.cause))
+        const settlement = isGivenUp(exit.cause)
+          ? "requeue"
+          : yield* decide(yield* Effect.exit(restore(Effect.suspend(() => policy(exit.cause, delivery)))), delivery)
+        yield* settling.settle(delivery, settlement)
+      }
+    })
+  )
+}
