@@ -445,6 +445,15 @@ export type CallError = ConnectionLost | ConnectionClosed | OperationTimeout | N
 export type ConfirmError = CallError | PublishNacked | PublishReturned | OutcomeUnknown
 
 /**
+ * Whether a publish failed as any call does, and not by what became of the message.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isCallError = (error: ConfirmError): error is CallError =>
+  error._tag !== "PublishNacked" && error._tag !== "PublishReturned" && error._tag !== "OutcomeUnknown"
+
+/**
  * What a connection recovers from, and so what a reconnect Schedule sees as its input.
  *
  * @since 0.1.0

@@ -16,11 +16,12 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { CallError, ConfirmError, ConsumerCancelled, ConsumerOverflow } from "../AmqpError.ts"
 import type { ChannelError, PublishManyError } from "../AmqpError.ts"
-import { Connection } from "./Connection.ts"
+import type { Connection } from "./Connection.ts"
 import type { FieldTable } from "./FieldTable.ts"
 import type { ChannelCore, ChannelSettings } from "./internal/channel.ts"
 import { confirm, plain, tx } from "./internal/channelModes.ts"
 import { refused } from "./internal/channelOperations.ts"
+import { openChannel } from "./internal/openChannel.ts"
 import type { PublishingOptions } from "./internal/publishing.ts"
 import type { Delivery, Message } from "./Message.ts"
 import type { BasicProperties } from "./Properties.ts"
@@ -378,17 +379,9 @@ const open = (
   publishing: PublishingOptions
 ): Effect.Effect<ChannelCore, CallError, Connection | Scope.Scope> =>
   Effect.gen(function*() {
-    const { core: connection } = yield* Connection
-    const refusal = connection.refusal("channel.open", false)
-    if (refusal !== undefined) return yield* refusal
     const prefetch = yield* checked("prefetch", options?.prefetch ?? 100, 0, 0xffff)
     const number = options?.number === undefined ? undefined : yield* checked("number", options.number, 1, 0xffff)
-    const channel = yield* Effect.acquireRelease(
-      Effect.sync(() => connection.open({ mode, prefetch, number, ...publishing })),
-      (channel) => channel.close
-    )
-    yield* channel.whenOpen
-    return channel
+    return yield* openChannel({ mode, prefetch, number, ...publishing })
   })
 
 /**

@@ -16,7 +16,7 @@ import * as ParseResult from "effect/ParseResult"
 import type * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
 import type { CallError, ConfirmError, ContentError } from "../AmqpError.ts"
-import { PublishManyError } from "../AmqpError.ts"
+import { isCallError, PublishManyError } from "../AmqpError.ts"
 import type { Connection } from "./Connection.ts"
 import type { ChannelCore } from "./internal/channel.ts"
 import { confirm, plain } from "./internal/channelModes.ts"
@@ -219,9 +219,6 @@ const publishAllWith = <A, E>(
 (values: Iterable<A>, options?: PublishOptions): Effect.Effect<void, E | ContentError> =>
   Effect.flatMap(encodeAll(values, (value) => encode(value, options)), publishAll)
 
-const isCallError = (error: ConfirmError): error is CallError =>
-  error._tag !== "PublishNacked" && error._tag !== "PublishReturned" && error._tag !== "OutcomeUnknown"
-
 const sinkWith = <A, E>(
   core: ChannelCore,
   encode: ToMessage<A, never>,
@@ -308,9 +305,10 @@ export const make = <A, R = never, G extends Guarantee = "confirmed">(
     const clock = yield* Effect.clock
     const context = yield* Effect.context<R>()
     const core = yield* openChannel({
+      mode: guarantee === "at-most-once" ? "plain" : "confirm",
       prefetch: 0,
       window: guarantee === "at-most-once" ? undefined : window,
-      resend: guarantee === "at-least-once"
+      atEnd: guarantee === "at-least-once" ? "resend" : "fail"
     })
     const bare = toMessage(options, () => clock.unsafeCurrentTimeMillis())
     const encode: ToMessage<A, never> = (value, given) => {

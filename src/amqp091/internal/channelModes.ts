@@ -7,7 +7,7 @@ import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Order from "effect/Order"
 import type { CallError, ConfirmError } from "../../AmqpError.ts"
-import { PublishManyError } from "../../AmqpError.ts"
+import { isCallError, PublishManyError } from "../../AmqpError.ts"
 import type { Channel, ConfirmChannel, Transaction, TxChannel } from "../Channel.ts"
 import type { Message } from "../Message.ts"
 import type { ChannelCore } from "./channel.ts"
@@ -35,9 +35,6 @@ const publishOne = (core: ChannelCore, message: Message): Effect.Effect<void, Co
       return Effect.sync(() => publishing.withdraw(waiter))
     })
   })
-
-const isCallError = (error: ConfirmError): error is CallError =>
-  error._tag !== "PublishNacked" && error._tag !== "PublishReturned" && error._tag !== "OutcomeUnknown"
 
 // Without confirms only a call's faults can come back.
 const withoutConfirms = (core: ChannelCore, message: Message): Effect.Effect<void, CallError> =>
