@@ -100,9 +100,9 @@ export class ChannelCore implements ChannelOnSocket {
     }, this.settling)
   }
 
-  /** Calls and publishes whose answer may still come: while there are any, reading must go on. */
+  /** Calls, publishes and a goodbye whose answer may still come: while there are any, reading must go on. */
   get isWaiting(): boolean {
-    return this.calls.outstanding > 0 || !this.publishing.isIdle
+    return this.calls.outstanding > 0 || !this.publishing.isIdle || this.closeWaiter !== undefined
   }
 
   get hasFullConsumer(): boolean {
@@ -396,6 +396,7 @@ export class ChannelCore implements ChannelOnSocket {
     return Effect.async<void>((resume) => {
       this.closeWaiter = () => resume(Effect.void)
       this.sendClose()
+      this.host.readingMayChange()
     })
   })
 

@@ -216,6 +216,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     if (this.closing !== undefined || this.closedBy !== undefined) return undefined
     this.closing = { code, text }
     this.state.unsafeSet({ _tag: "Closing" })
+    this.readingMayChange()
     const { socket } = this
     if (socket === undefined) return undefined
     socket.engine.close(code, text)
@@ -339,7 +340,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
       waiting = waiting || channel.isWaiting
     }
     this.someFull = full
-    const pause = full && !waiting
+    const pause = full && !waiting && this.closing === undefined
     if (pause === this.readingPaused) return
     this.readingPaused = pause
     if (pause) {
