@@ -36,7 +36,8 @@ const all: ReadonlyArray<ClientName> = ["ours", ...peers]
 const KiB = 1024
 const MiB = 1024 * 1024
 
-const label = (size: number): string => size >= MiB ? `${size / MiB} MiB` : size >= KiB ? `${size / KiB} KiB` : `${size} B`
+const label = (size: number): string =>
+  size >= MiB ? `${size / MiB} MiB` : size >= KiB ? `${size / KiB} KiB` : `${size} B`
 
 const countOf: Record<number, number> = { 100: 60_000, [KiB]: 60_000, [64 * KiB]: 3000, [MiB]: 250 }
 
@@ -63,7 +64,12 @@ export const cases: ReadonlyArray<Case> = [
   sized("publish, confirmed, 1000 loops", KiB, { kind: "loops", window: 1000, target: 0.9 }),
   sized("publish, confirmed, one at a time", KiB, { kind: "loops", window: 1, count: 10_000 }),
   ...sizes.map((size) =>
-    sized("consume, no ack, by chunk", size, { kind: "consume", noAck: true, way: "chunks", target: consumeTarget[size] })
+    sized("consume, no ack, by chunk", size, {
+      kind: "consume",
+      noAck: true,
+      way: "chunks",
+      target: consumeTarget[size]
+    })
   ),
   sized("consume, no ack, by element", KiB, { kind: "consume", noAck: true, way: "elements", target: 1.6 }),
   sized("consume, ack each, prefetch 100", KiB, { ...acked, way: "elements", target: 0.55 }),

@@ -48,24 +48,33 @@ const firstLine = (child: ChildProcess): Promise<string> =>
 
 const sampleTimeout = 120_000
 
-const sampler = (built: Built, target: Request["target"]) =>
-async (client: ClientName, cases: ReadonlyArray<Case>): Promise<ReadonlyArray<Sample>> => {
-  const request: Request = { client, cases, target }
-  const child = spawn(process.execPath, ["--expose-gc", "--enable-source-maps", built.sample, JSON.stringify(request)], {
-    stdio: ["ignore", "pipe", "inherit"],
-    timeout: sampleTimeout,
-    killSignal: "SIGKILL"
-  })
-  const text = await output(child, `${client}: ${cases.map((each) => each.name).join("; ")}`)
-  const samples: ReadonlyArray<Sample> = text.trim().split("\n").map((line) => JSON.parse(line))
-  if (samples.length !== cases.length) throw new Error(`${client}: ${samples.length} of ${cases.length} samples`)
-  return samples
-}
+const sampler =
+  (built: Built, target: Request["target"]) =>
+  async (client: ClientName, cases: ReadonlyArray<Case>): Promise<ReadonlyArray<Sample>> => {
+    const request: Request = { client, cases, target }
+    const child = spawn(process.execPath, [
+      "--expose-gc",
+      "--enable-source-maps",
+      built.sample,
+      JSON.stringify(request)
+    ], {
+      stdio: ["ignore", "pipe", "inherit"],
+      timeout: sampleTimeout,
+      killSignal: "SIGKILL"
+    })
+    const text = await output(child, `${client}: ${cases.map((each) => each.name).join("; ")}`)
+    const samples: ReadonlyArray<Sample> = text.trim().split("\n").map((line) => JSON.parse(line))
+    if (samples.length !== cases.length) throw new Error(`${client}: ${samples.length} of ${cases.length} samples`)
+    return samples
+  }
 
 // Every thing once, in numbers that only show whether it works.
 const quickened = (each: Case): Case => ({
   ...each,
-  count: Math.max(each.kind === "window" && each.channels !== undefined ? each.channels * 2 : 4, Math.ceil(each.count / 40))
+  count: Math.max(
+    each.kind === "window" && each.channels !== undefined ? each.channels * 2 : 4,
+    Math.ceil(each.count / 40)
+  )
 })
 
 const run = async (built: Built): Promise<ReadonlyArray<Row>> => {

@@ -25,7 +25,8 @@ const gap = 14
 const top = 46
 
 const escape = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;")
-const amount = (value: number, unit: string): string => `${value >= 100 ? value.toFixed(0) : value.toPrecision(3)} ${unit}`
+const amount = (value: number, unit: string): string =>
+  `${value >= 100 ? value.toFixed(0) : value.toPrecision(3)} ${unit}`
 
 export const plot = (rows: ReadonlyArray<Row>): string => {
   const out: Array<string> = []
@@ -43,7 +44,9 @@ export const plot = (rows: ReadonlyArray<Row>): string => {
     const most = Math.max(...row.values.values())
     const note = row.ratio === undefined ? "" : `${row.ratio.toFixed(2)} of the best peer`
     const wanted = aim(row.case)
-    out.push(`<text x="${left - 10}" y="${y + bar}" text-anchor="end" font-weight="600">${escape(row.case.name)}</text>`)
+    out.push(
+      `<text x="${left - 10}" y="${y + bar}" text-anchor="end" font-weight="600">${escape(row.case.name)}</text>`
+    )
     out.push(
       `<text x="${left - 10}" y="${y + bar * 2.3}" text-anchor="end" fill="#667">${note}${
         wanted === "" ? "" : `, target ${wanted}`
@@ -54,7 +57,9 @@ export const plot = (rows: ReadonlyArray<Row>): string => {
       const length = Math.max(1, value / most * longest)
       out.push(`<rect x="${left}" y="${y}" width="${length.toFixed(1)}" height="${bar}" fill="${colours[client]}"/>`)
       out.push(
-        `<text x="${(left + length + 5).toFixed(1)}" y="${y + bar - 2}" fill="#445">${amount(value, row.case.unit)}</text>`
+        `<text x="${(left + length + 5).toFixed(1)}" y="${y + bar - 2}" fill="#445">${
+          amount(value, row.case.unit)
+        }</text>`
       )
       y += bar
     }

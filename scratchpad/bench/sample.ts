@@ -4,6 +4,7 @@
  */
 import type { Case, ClientName } from "./cases.ts"
 import type { Bodies, Client, Link, Publisher, Receiver, Target } from "./client.ts"
+import { median } from "./table.ts"
 
 export interface Request {
   readonly client: ClientName
@@ -85,7 +86,11 @@ class Account {
 
 const brokerCpu = async (publisher: Publisher): Promise<number> => (await publisher.declare("stats-cpu")).messageCount
 
-const publish = async (link: Link, { channels = 1, count, kind, name, size, window = 1000 }: Case, client: ClientName) => {
+const publish = async (
+  link: Link,
+  { channels = 1, count, kind, name, size, window = 1000 }: Case,
+  client: ClientName
+) => {
   const bodies = bodiesOf(size)
   const account = new Account()
   const publishers = await link.publishers(kind !== "stream", channels)
@@ -146,7 +151,9 @@ class Taker implements Receiver {
   readonly message = (body: Uint8Array, deliveryTag: number): void => {
     const id = ((body[0]! << 24) | (body[1]! << 16) | (body[2]! << 8) | body[3]!) >>> 0
     if (body.length !== this.size || (this.size > 4 && body[this.size - 1] !== 0x2e)) {
-      return this.reject(new Error(`message ${id} came with ${body.length} octets, not ${this.size} or not the right ones`))
+      return this.reject(
+        new Error(`message ${id} came with ${body.length} octets, not ${this.size} or not the right ones`)
+      )
     }
     if (this.ordered && (id !== this.next || deliveryTag !== id + 1)) {
       return this.reject(new Error(`message ${id} came with tag ${deliveryTag} where ${this.next} was expected`))
@@ -162,7 +169,11 @@ class Taker implements Receiver {
   }
 }
 
-const consume = async (link: Link, { consumers = 1, count, name, noAck = false, size, way = "handler" }: Case, client: ClientName) => {
+const consume = async (
+  link: Link,
+  { consumers = 1, count, name, noAck = false, size, way = "handler" }: Case,
+  client: ClientName
+) => {
   const [publisher] = await link.publishers(false, 1)
   const run = async (count: number) => {
     const taker = new Taker(size, count, consumers)
@@ -212,7 +223,11 @@ const codec = async (client: Client, { count, name, size }: Case, clientName: Cl
   return { case: name, client: clientName, value: cpu / count, wall: wall / count, broker: 0 }
 }
 
-const connections = async (open: () => Promise<Link>, { count, kind, name }: Case, client: ClientName): Promise<Sample> => {
+const connections = async (
+  open: () => Promise<Link>,
+  { count, kind, name }: Case,
+  client: ClientName
+): Promise<Sample> => {
   const walls: Array<number> = []
   const run = async (count: number) => {
     for (let i = 0; i < count; i++) {
@@ -225,8 +240,7 @@ const connections = async (open: () => Promise<Link>, { count, kind, name }: Cas
   await run(Math.ceil(count / 4))
   walls.length = 0
   const { cpu, wall } = await measure(() => run(count))
-  const median = walls.sort((a, b) => a - b)[Math.floor(walls.length / 2)]!
-  return { case: name, client, value: kind === "open" ? median : cpu / count, wall: wall / count, broker: 0 }
+  return { case: name, client, value: kind === "open" ? median(walls) : cpu / count, wall: wall / count, broker: 0 }
 }
 
 const used = (): number => {
@@ -255,18 +269,20 @@ const memory = async (link: Link, { count, name, size }: Case, client: ClientNam
   return { case: name, client, value: (most - start) / 1024 / 1024, wall: wall / count, broker: 0 }
 }
 
+/** What is in use once everything that may go has gone. */
+const settled = async (): Promise<number> => {
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  collect()
+  collect()
+  return used()
+}
+
 const idle = async (open: () => Promise<Link>, { count, name }: Case, client: ClientName): Promise<Sample> => {
-  const settle = async () => {
-    await new Promise((resolve) => setTimeout(resolve, 50))
-    collect()
-    collect()
-    return used()
-  }
   const first = await open()
-  const before = await settle()
+  const before = await settled()
   const links: Array<Link> = []
   for (let i = 0; i < count; i++) links.push(await open())
-  const after = await settle()
+  const after = await settled()
   for (const link of [first, ...links]) await link.close()
   return { case: name, client, value: (after - before) / count / 1024, wall: 0, broker: 0 }
 }

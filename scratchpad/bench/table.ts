@@ -1,4 +1,6 @@
 /** Samples as rows: medians, the best peer, the ratio and what was aimed at. */
+import * as Array from "effect/Array"
+import * as Order from "effect/Order"
 import { type Case, type ClientName, peers } from "./cases.ts"
 import type { Sample } from "./sample.ts"
 
@@ -16,8 +18,9 @@ export interface Row {
   readonly isMet: boolean | undefined
 }
 
-const median = (values: ReadonlyArray<number>): number => {
-  const sorted = Array.from(values).sort((a, b) => a - b)
+/** The middle one, or the mean of the middle two. */
+export const median = (values: ReadonlyArray<number>): number => {
+  const sorted = Array.sort(values, Order.number)
   const middle = Math.floor(sorted.length / 2)
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }

@@ -45,8 +45,10 @@ const open = async (target: Target): Promise<Link> => {
   )
   return {
     publishers: (confirms, channels) =>
-      Promise.all(Array.from({ length: channels }, async () =>
-        publisherOf(await (confirms ? connection.createConfirmChannel() : connection.createChannel())))),
+      Promise.all(
+        Array.from({ length: channels }, async () =>
+          publisherOf(await (confirms ? connection.createConfirmChannel() : connection.createChannel())))
+      ),
     consume: async ({ noAck, prefetch, queues }, receiver) => {
       const channel = await connection.createChannel()
       if (!noAck) await channel.prefetch(prefetch)

@@ -2,11 +2,12 @@
 import * as Net from "node:net"
 import type { Client } from "../client.ts"
 
+const none = () => Promise.reject(new Error("a bare socket"))
+
 export const client: Client = {
   open: ({ port }) =>
     new Promise((resolve, reject) => {
       const socket = Net.connect({ port, host: "127.0.0.1" })
-      const none = () => Promise.reject(new Error("a bare socket"))
       socket.once("error", reject)
       socket.once("connect", () =>
         resolve({
