@@ -79,7 +79,7 @@ const quickened = (each: Case): Case => ({
 
 const run = async (built: Built): Promise<ReadonlyArray<Row>> => {
   const chosen = cases.filter((each) => each.name.includes(options.only))
-  const broker = spawn(process.execPath, ["--enable-source-maps", built.broker, built.cert, built.key], {
+  const broker = spawn(process.execPath, [built.broker, built.cert, built.key], {
     stdio: ["pipe", "pipe", "inherit"]
   })
   try {
