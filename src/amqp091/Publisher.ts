@@ -225,11 +225,11 @@ const sinkWith = <A, E>(
   fail: (failures: Failures) => Effect.Effect<never, E>
 ): Sink.Sink<void, A, never, E | ContentError> =>
   Sink.suspend(() => {
-    const run = new PublishRun(core)
+    const run = new PublishRun(core, "first")
     const outcome = Effect.suspend(() => run.failures.length === 0 ? Effect.void : fail(run.failures))
     const finish = Effect.zipRight(run.answers, outcome)
     return Sink.forEachChunk((values: Chunk.Chunk<A>) =>
-      run.send(Chunk.toReadonlyArray(values), encode).pipe(
+      run.sendEncoded(Chunk.toReadonlyArray(values), encode).pipe(
         // What failed before it comes first.
         Effect.tapError(() => finish),
         Effect.zipRight(Effect.suspend(() => run.failures.length === 0 ? Effect.void : finish))

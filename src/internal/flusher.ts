@@ -6,24 +6,28 @@
  */
 import type { Pipe } from "../Transport.ts"
 import type { Output } from "./output.ts"
-
-// A full buffer goes out without waiting for the end of the turn: it would only grow.
-const full = 64 * 1024
+import { full } from "./output.ts"
 
 /** @internal */
 export class Flusher {
   private readonly pipe: Pipe
   private readonly output: Output
   private readonly onSpace: () => void
+  private readonly onFlush: () => void
+  private hurried = false
   private scheduled = false
   private writable = true
   private closed = false
 
-  /** `onSpace` is called when octets were written, and when the pipe has drained: publishers that wait look again. */
-  constructor(pipe: Pipe, output: Output, onSpace: () => void) {
+  /**
+   * `onSpace` is called when octets were written, and when the pipe has drained: publishers that wait look again.
+   * `onFlush`: octets go to the pipe.
+   */
+  constructor(pipe: Pipe, output: Output, onSpace: () => void, onFlush: () => void) {
     this.pipe = pipe
     this.output = output
     this.onSpace = onSpace
+    this.onFlush = onFlush
     // Not after a flush: what is handed over counts as pending until it is written.
     output.onWritten = this.space
   }
@@ -34,9 +38,18 @@ export class Flusher {
     this.schedule()
   }
 
+  /** Flush at once, but for the first of a turn only: who comes second is not alone, and shares the turn's write. */
+  hurry(): void {
+    if (this.hurried) return this.request()
+    this.hurried = true
+    this.now()
+    this.schedule()
+  }
+
   /** Flush without waiting for the end of the turn. */
   now(): void {
     if (this.closed || !this.writable || this.output.unflushed === 0) return
+    this.onFlush()
     this.writable = this.output.flush(this.pipe)
     // What is left of large bodies goes out in the next turn, behind what became urgent meanwhile.
     if (this.output.unflushed > 0) this.schedule()
@@ -64,6 +77,7 @@ export class Flusher {
 
   private readonly turn = (): void => {
     this.scheduled = false
+    this.hurried = false
     this.now()
   }
 

@@ -23,7 +23,15 @@ export interface BodyFraming {
 export const byReference = 16 * 1024
 
 const bufferSize = 64 * 1024
-const spareBuffers = 4
+
+/** A buffer that holds this much goes out: with one more frame and its copied body it would have to grow. @internal */
+export const full = bufferSize - byReference
+
+// Shared by all connections: a buffer is wanted from the first frame of a turn until the kernel has it.
+const spares: Array<Uint8Array> = []
+const spareBuffers = 32
+const noBuffer = new Uint8Array(0)
+
 // One flush hands over at most this much of large bodies: then urgent frames get their turn again.
 const bodyBudget = 256 * 1024
 
@@ -34,11 +42,10 @@ type Queued =
 /** @internal */
 export class Output {
   /** Frames of channels that have no large body waiting. */
-  private readonly writer = new ByteWriter(bufferSize)
+  private readonly writer = new ByteWriter(0)
   /** Frames that must stay behind a large body of their channel, encoded here before they are queued. */
   private readonly scratch = new ByteWriter(1024)
   private readonly queues = new Map<number, Array<Queued>>()
-  private readonly spares: Array<Uint8Array> = []
   /** The end of everything: goes when no body waits any more. */
   private farewell: Uint8Array | undefined
   /** Where the frames between `begin` and `commit` go: the queue of their channel, if it has one. */
@@ -74,7 +81,7 @@ export class Output {
   /** Begins frames of one channel: they are encoded into what it returns, up to `commit` or `cancel`. */
   begin(channel: number): ByteWriter {
     this.queue = this.queues.size === 0 ? undefined : this.queues.get(channel)
-    const writer = this.queue === undefined ? this.writer : this.scratch
+    const writer = this.queue === undefined ? this.frameWriter() : this.scratch
     this.mark = writer.length
     return writer
   }
@@ -123,7 +130,7 @@ export class Output {
   /** Adds a body behind the frames just encoded on the same channel. */
   body(channel: number, bytes: Uint8Array): void {
     const queue = this.queues.get(channel)
-    if (queue === undefined && bytes.length < byReference) return this.copyBody(this.writer, channel, bytes)
+    if (queue === undefined && bytes.length < byReference) return this.copyBody(this.frameWriter(), channel, bytes)
     if (queue !== undefined) {
       queue.push({ _tag: "Body", bytes, offset: 0 })
     } else {
@@ -151,11 +158,11 @@ export class Output {
         budget -= size
       }
       if (queue.length > 0) this.queues.set(channel, queue)
-      if (writable && this.writer.length >= bufferSize - byReference) writable = this.handOver(sink)
+      if (writable && this.writer.length >= full) writable = this.handOver(sink)
     }
     if (this.farewell !== undefined && this.queues.size === 0) {
       this.queued -= this.farewell.length
-      this.writer.raw(this.farewell, 0, this.farewell.length)
+      this.frameWriter().raw(this.farewell, 0, this.farewell.length)
       this.farewell = undefined
     }
     return writable && this.flushFrames(sink)
@@ -177,6 +184,12 @@ export class Output {
     this.queues.clear()
     this.farewell = undefined
     this.queued = 0
+  }
+
+  /** An idle connection keeps no buffer: it takes one when there is something to encode. */
+  private frameWriter(): ByteWriter {
+    if (this.writer.bytes.length === 0) this.writer.reset(spares.pop() ?? Allocation.allocate(bufferSize))
+    return this.writer
   }
 
   private copyBody(writer: ByteWriter, channel: number, bytes: Uint8Array): void {
@@ -202,7 +215,7 @@ export class Output {
   private putFrames(queue: Array<Queued>, bytes: Uint8Array): number {
     queue.shift()
     this.queued -= bytes.length
-    this.writer.raw(bytes, 0, bytes.length)
+    this.frameWriter().raw(bytes, 0, bytes.length)
     return bytes.length
   }
 
@@ -218,7 +231,7 @@ export class Output {
     item.offset += size
     if (item.offset === item.bytes.length) queue.shift()
     this.queued -= size
-    this.framing.head(this.writer, channel, size)
+    this.framing.head(this.frameWriter(), channel, size)
     let writable = true
     if (size < byReference) {
       this.writer.raw(item.bytes, start, start + size)
@@ -226,14 +239,14 @@ export class Output {
       this.handOver(sink)
       writable = this.write(sink, item.bytes.subarray(start, start + size))
     }
-    this.framing.tail(this.writer)
+    this.framing.tail(this.frameWriter())
     return writable
   }
 
   private handOver(sink: Sink): boolean {
     const buffer = this.writer.bytes
     const length = this.writer.length
-    this.writer.reset(this.spares.pop() ?? Allocation.allocate(bufferSize))
+    this.writer.reset(noBuffer)
     return this.write(sink, buffer.subarray(0, length), buffer)
   }
 
@@ -241,8 +254,8 @@ export class Output {
     this.unwritten += bytes.length
     return sink.write(bytes, () => {
       this.unwritten -= bytes.length
-      if (reusable !== undefined && reusable.length === bufferSize && this.spares.length < spareBuffers) {
-        this.spares.push(reusable)
+      if (reusable !== undefined && reusable.length === bufferSize && spares.length < spareBuffers) {
+        spares.push(reusable)
       }
       this.onWritten?.()
     })

@@ -26,7 +26,7 @@ const make = () => {
     end: () => {},
     destroy: () => {}
   }
-  const flusher = new Flusher(pipe, output, () => state.spaces++)
+  const flusher = new Flusher(pipe, output, () => state.spaces++, () => {})
   return {
     output,
     flusher,

@@ -140,7 +140,7 @@ export class ChannelCore implements ChannelOnSocket {
     if (socket === undefined) return undefined
     const fault = socket.engine.sendContent(this.number, outgoing.method, outgoing.properties, outgoing.body)
     if (fault === undefined) Metrics.published.unsafeUpdate(1, [])
-    if (urgent) socket.flushNow()
+    if (urgent) socket.hurry()
     else socket.flush()
     return fault
   }
@@ -424,7 +424,8 @@ export class ChannelCore implements ChannelOnSocket {
       case "ChannelFlow":
         this.flowing = method.active
         this.transmitLate({ _tag: "ChannelFlowOk", active: method.active })
-        return this.publishing.release()
+        this.publishing.release()
+        return
       case "ChannelCloseOk":
         return this.closeWaiter?.()
       default:

@@ -19,6 +19,12 @@ export interface ChannelOnSocket {
   readonly onClosed: (close: Method.ChannelClose) => void
 }
 
+/** Who waits for room in the output. @internal */
+export interface Starving {
+  /** There is room; `true` when it has enough of it. */
+  readonly release: () => boolean
+}
+
 /** @internal */
 export interface ChannelHost {
   /** The socket that is open, or being brought up again. */
@@ -50,6 +56,8 @@ export interface ChannelHost {
   readonly abandon: (cause: CallError) => void
   /** The buffer of a no-ack consumer has reached its limit. */
   readonly consumerFull: () => void
+  /** Publishes wait for room: to be told when there is some. */
+  readonly starve: (publishing: Starving) => void
   /** What decides whether reading may pause may have changed. */
   readonly readingMayChange: () => void
 }

@@ -14,12 +14,25 @@ import type { ChannelCore } from "./channel.ts"
 import { base } from "./channelOperations.ts"
 import type { PublishWaiter } from "./publishing.ts"
 import { toOutgoing } from "./publishing.ts"
+import type { Failures } from "./publishRun.ts"
+import { PublishRun } from "./publishRun.ts"
 
-// A publish whose waiter is told by a `resume`, and nothing else: the path of every message.
-const single = (resume: (effect: Effect.Effect<void, ConfirmError>) => void): PublishWaiter => ({
-  done: () => resume(Effect.void),
-  failed: (error) => resume(Effect.fail(error))
-})
+/** A publish whose waiter is told by a `resume`, and nothing else: the path of every message. */
+class Single implements PublishWaiter {
+  private readonly resume: (effect: Effect.Effect<void, ConfirmError>) => void
+
+  constructor(resume: (effect: Effect.Effect<void, ConfirmError>) => void) {
+    this.resume = resume
+  }
+
+  done(): void {
+    this.resume(Effect.void)
+  }
+
+  failed(error: ConfirmError): void {
+    this.resume(Effect.fail(error))
+  }
+}
 
 const publishOne = (core: ChannelCore, message: Message): Effect.Effect<void, ConfirmError> =>
   Effect.suspend(() => {
@@ -28,9 +41,9 @@ const publishOne = (core: ChannelCore, message: Message): Effect.Effect<void, Co
     const { publishing } = core
     const outgoing = toOutgoing(message)
     // With room it goes at once, and there is nothing left to cancel: a canceller would cost four times the rest.
-    if (publishing.hasRoom) return Effect.async((resume) => publishing.submit(outgoing, single(resume)))
+    if (publishing.hasRoom) return Effect.async((resume) => publishing.submit(outgoing, new Single(resume)))
     return Effect.async((resume) => {
-      const waiter = single(resume)
+      const waiter = new Single(resume)
       publishing.submit(outgoing, waiter)
       return Effect.sync(() => publishing.withdraw(waiter))
     })
@@ -50,7 +63,18 @@ export const plain = (core: ChannelCore): Channel => {
     ...base(core),
     mode: "plain",
     publish,
-    publishAll: (messages) => Effect.forEach(messages, publish, { discard: true })
+    publishAll: (messages) =>
+      Effect.suspend(() => {
+        const run = new PublishRun(core, "first")
+        return Effect.zipRight(
+          run.send(messages),
+          Effect.suspend(() => {
+            const fault = run.failures[0]?.error
+            if (fault === undefined) return Effect.void
+            return isCallError(fault) ? Effect.fail(fault) : Effect.die(fault)
+          })
+        )
+      })
   }
 }
 
@@ -86,8 +110,6 @@ export const tx = (core: ChannelCore, semaphore: Effect.Semaphore): TxChannel =>
       ))
   }
 }
-
-type Failures = Array<{ readonly index: number; readonly error: ConfirmError }>
 
 const outcome = (failures: Failures): Effect.Effect<void, PublishManyError> =>
   failures.length === 0
@@ -153,32 +175,11 @@ export const confirm = (core: ChannelCore): ConfirmChannel => {
 
   const publishAll = (messages: Iterable<Message>): Effect.Effect<void, PublishManyError> =>
     Effect.suspend(() => {
-      const failures: Failures = []
-      let count = 0
-      let open = 0
-      let finish: (() => void) | undefined
-      const answered = (index: number, error: ConfirmError | undefined) => {
-        if (error !== undefined) failures.push({ index, error })
-        open--
-        if (open === 0) finish?.()
-      }
-      return Effect.forEach(messages, (message) =>
-        Effect.suspend(() => {
-          const index = count++
-          open++
-          return Effect.catchAll(
-            place(message, new Placing((error) => answered(index, error))),
-            (error) => Effect.sync(() => answered(index, error))
-          )
-        }), { discard: true }).pipe(
-          Effect.andThen(Effect.async<void>((resume) => {
-            if (open === 0) resume(Effect.void)
-            else finish = () => resume(Effect.void)
-          })),
-          Effect.andThen(
-            Effect.suspend(() => outcome(failures))
-          )
-        )
+      const run = new PublishRun(core, "all")
+      return Effect.zipRight(
+        Effect.zipRight(run.send(messages), run.answers),
+        Effect.suspend(() => outcome(run.failures))
+      )
     })
 
   return {

@@ -20,7 +20,7 @@ import { refusedLocally } from "./calls.ts"
 import { unknown } from "./capabilities.ts"
 import { ChannelCore } from "./channel.ts"
 import type { ChannelSettings } from "./channel.ts"
-import type { ChannelHost, ChannelOnSocket } from "./channelHost.ts"
+import type { ChannelHost, ChannelOnSocket, Starving } from "./channelHost.ts"
 import type { Dialled } from "./dial.ts"
 import type { ContentMethod } from "./engine.ts"
 import type { LiveSocket, SocketEnd, SocketListener } from "./liveSocket.ts"
@@ -57,6 +57,8 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   private readonly options: CoreOptions
   private readonly channels = new Set<ChannelCore>()
   private carried: Array<ChannelOnSocket | undefined> = []
+  /** Those whose publishes wait: after each write they are looked at, and nobody else. */
+  private readonly starving = new Set<Starving>()
   private dialled: Dialled | undefined
   private blockedAt = Infinity
   private blockedReason = ""
@@ -122,7 +124,10 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   }
 
   readonly drop = (channel: ChannelOnSocket): void => {
-    if (channel instanceof ChannelCore) this.channels.delete(channel)
+    if (channel instanceof ChannelCore) {
+      this.channels.delete(channel)
+      this.starving.delete(channel.publishing)
+    }
     this.readingMayChange()
   }
 
@@ -307,7 +312,11 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   }
 
   readonly onSpace = (): void => {
-    for (const channel of this.channels) channel.publishing.release()
+    for (const each of this.starving) if (each.release()) this.starving.delete(each)
+  }
+
+  readonly starve = (publishing: Starving): void => {
+    this.starving.add(publishing)
   }
 
   readonly onFault = (fault: FrameError): void => {

@@ -70,7 +70,12 @@ export class LiveSocket implements EngineHandler<BasicProperties> {
       maxMessageSize: options.maxMessageSize,
       limits: options.limits
     })
-    this.flusher = new Flusher(options.pipe, this.engine.output, () => this.listener?.onSpace())
+    this.flusher = new Flusher(
+      options.pipe,
+      this.engine.output,
+      () => this.listener?.onSpace(),
+      () => this.engine.sent(this.now())
+    )
     this.engine.touch(this.now())
     this.pipe.start({
       onData: (bytes, start, end) => {
@@ -95,13 +100,16 @@ export class LiveSocket implements EngineHandler<BasicProperties> {
 
   /** Output goes at the end of this turn. */
   flush(): void {
-    this.engine.sent(this.now())
     this.flusher.request()
   }
 
-  /** Output goes now: the connection is idle, and someone waits. */
+  /** Output goes now, unless some has gone in this turn: someone waits, and is alone. */
+  hurry(): void {
+    this.flusher.hurry()
+  }
+
+  /** Output goes now. */
   flushNow(): void {
-    this.engine.sent(this.now())
     this.flusher.now()
   }
 

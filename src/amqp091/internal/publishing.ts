@@ -109,6 +109,7 @@ export class Publishing {
     if (this.hasRoom) return this.transmit(outgoing, waiter)
     const deadline = this.host.now() + this.host.publishTimeoutMillis
     this.waiting.push({ outgoing, waiter, deadline })
+    this.host.starve(this)
     this.host.due(deadline)
     this.host.readingMayChange()
   }
@@ -119,9 +120,9 @@ export class Publishing {
     this.settled()
   }
 
-  /** Room may have come: publishes what waits, in order. */
-  release(): void {
-    if (this.waiting.length === 0) return
+  /** Room may have come: publishes what waits, in order. `true` when nothing waits any more. */
+  release(): boolean {
+    if (this.waiting.length === 0) return true
     let sent = 0
     while (sent < this.waiting.length && this.mayTransmit) {
       const { outgoing, waiter } = this.waiting[sent++]!
@@ -129,6 +130,7 @@ export class Publishing {
     }
     if (sent > 0) this.waiting.splice(0, sent)
     this.settled()
+    return this.waiting.length === 0
   }
 
   private transmit(outgoing: Outgoing, waiter: PublishWaiter): void {
@@ -180,6 +182,7 @@ export class Publishing {
         ...rest.map(({ item, waiter }) => ({ outgoing: item, waiter, deadline: Infinity })),
         ...this.waiting
       ]
+      this.host.starve(this)
     } else {
       for (const { item, waiter } of rest) waiter.failed(unknown("Lost", cause)(item))
     }

@@ -110,7 +110,12 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
     this.options = options
     this.pipe = options.pipe
     this.engine = new Engine({ role: "server", handler: this, properties: RawProperties_.codec, maxMessageSize })
-    this.flusher = new Flusher(options.pipe, this.engine.output, () => this.onSpace())
+    this.flusher = new Flusher(
+      options.pipe,
+      this.engine.output,
+      () => this.onSpace(),
+      () => this.engine.sent(options.now())
+    )
     this.engine.touch(options.now())
     this.deadline = options.now() + patience
     options.due(this.deadline)
@@ -161,7 +166,6 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
 
   private flush(): void {
     if (this.engine.output.unflushed === 0) return
-    this.engine.sent(this.options.now())
     this.flusher.request()
   }
 
