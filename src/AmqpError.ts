@@ -10,7 +10,8 @@ import type * as Duration from "effect/Duration"
 /**
  * Why one attempt to reach one endpoint failed.
  *
- * `Capability`: the server lacks something the options insist on. `Url`: the endpoint asks for what the provided
+ * `Auth`: the server refused who we are. `Credentials`: an Effect that was asked for a password, a token or a response
+ * failed; the next attempt asks again. `Capability`: the server lacks something the options insist on. `Url`: the endpoint asks for what the provided
  * Transport cannot do (a scheme it does not speak, a certificate file it cannot read).
  *
  * @since 0.1.0
@@ -22,6 +23,7 @@ export type ConnectReason =
   | "Dns"
   | "Tls"
   | "Auth"
+  | "Credentials"
   | "Vhost"
   | "Protocol"
   | "Capability"
@@ -484,7 +486,8 @@ export const isTransient = (error: unknown): boolean => {
       return error instanceof ConnectionClosed && error.reason === "Peer"
     case "ConnectError":
       return error instanceof ConnectError &&
-        (error.reason === "Refused" || error.reason === "Timeout" || error.reason === "Dns")
+        (error.reason === "Refused" || error.reason === "Timeout" || error.reason === "Dns" ||
+          error.reason === "Credentials")
     case "ChannelError":
       return error instanceof ChannelError && error.reason === "ResourceLocked"
     default:

@@ -23,7 +23,8 @@ export const published = Metric.counter("amqp_client_published_messages", { incr
 export const consumed = Metric.counter("amqp_client_consumed_messages", { incremental: true })
 
 /**
- * Settlements that were not carried out, because the delivery was settled before or its channel's life had ended.
+ * Settlements that were not carried out: the delivery was settled before, its channel's life had ended, or it was
+ * delivered without acknowledgement.
  *
  * @since 0.1.0
  * @category metrics

@@ -12,7 +12,7 @@ describe("ErrorPolicy.isFinal", () => {
     for (const reason of ["Auth", "Vhost", "Tls", "Protocol"] as const) {
       assert.isTrue(ErrorPolicy.isFinal(connect(reason)))
     }
-    for (const reason of ["Refused", "Timeout", "Dns", "Capability", "Url"] as const) {
+    for (const reason of ["Refused", "Timeout", "Dns", "Credentials", "Capability", "Url"] as const) {
       assert.isFalse(ErrorPolicy.isFinal(connect(reason)))
     }
     assert.isFalse(ErrorPolicy.isFinal(lost))

@@ -30,7 +30,8 @@ import * as urlParameters from "./internal/urlParameters.ts"
 
 /**
  * How the next endpoint is chosen: from the first again (`in-order`), from the next one (`round-robin`), in an order
- * shuffled per round, at random, or back to the first as soon as it answers (`priority`).
+ * shuffled per round, at random, or back to the first as soon as it answers (`priority`, which a connection refuses
+ * for now).
  *
  * @since 0.1.0
  * @category models

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { AmqpError } from "effect-amqp"
-import { Transport } from "effect-amqp"
+import { Credentials, Transport } from "effect-amqp"
 import { Connection } from "effect-amqp/amqp091"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -146,6 +146,34 @@ describe("a handshake that goes wrong", () => {
       )
       assert.strictEqual(Duration.toSeconds(info.heartbeat), 7)
       yield* Fiber.join(server)
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("a token that cannot be had fails its attempt as Credentials, without its cause; the next one asks again", () =>
+    Effect.gen(function*() {
+      const { accept } = yield* Peers
+      let asked = 0
+      const token = Effect.suspend(() =>
+        ++asked === 2 ? Effect.fail(new Error(`no token for ${secret}`)) : Effect.succeed(password)
+      )
+      const connecting = yield* Effect.fork(
+        Connection.make({ url: "memory://", credentials: Credentials.oauth2(token) })
+      )
+      const peer = yield* accept
+      yield* peer.handshake()
+      const connection = yield* Fiber.join(connecting)
+      yield* peer.cut
+      yield* TestClock.adjust("100 millis")
+      yield* Effect.flatMap(accept, (second) => second.start())
+      yield* TestClock.adjust(0)
+      const state = yield* connection.state
+      assert(state._tag === "Recovering" && state.fault._tag === "ConnectError")
+      assert.deepInclude(state.fault.attempts[0], { reason: "Credentials", text: "PLAIN: the token could not be had" })
+      yield* TestClock.adjust("1 seconds")
+      const third = yield* accept
+      yield* third.handshake()
+      yield* TestClock.adjust(0)
+      assert.deepInclude(yield* connection.state, { _tag: "Open", epoch: 2 })
+      assert.strictEqual(asked, 3)
     }).pipe(Effect.provide(layerMemory)))
 
   it.effect("a wrong option is Url, before anything is dialled", () =>

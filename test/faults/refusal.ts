@@ -5,6 +5,7 @@ import { assert } from "@effect/vitest"
 import { Connection } from "effect-amqp/amqp091"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import { inspect } from "node:util"
 
 export const secret = "s3cr3t-w0rd"
 export const password = Redacted.make(secret)
@@ -16,7 +17,7 @@ export const refusal = (options: Connection.Options) =>
     assert.strictEqual(fault._tag, "ConnectError")
     assert.lengthOf(fault.attempts, 1)
     assert.strictEqual(fault.attempts[0]?.reason, fault.reason)
-    const shown = `${fault} ${fault.message} ${JSON.stringify(fault)} ${fault.stack}`
+    const shown = `${fault} ${fault.message} ${JSON.stringify(fault)} ${fault.stack} ${inspect(fault, { depth: null })}`
     assert.notInclude(shown, secret)
     return { reason: fault.reason, text: fault.attempts[0]?.text ?? "", endpoint: fault.attempts[0]?.endpoint, elapsed }
   })

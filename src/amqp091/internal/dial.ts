@@ -180,7 +180,7 @@ export const dial = (
       if (Option.isNone(exchange)) {
         return yield* refuse("Auth", `the server offers ${start.mechanisms}; none of them is allowed by the options`)
       }
-      const authFault = (fault: { readonly message: string }) => ConnectError.at(endpoint, "Auth", fault.message)
+      const authFault = (fault: Sasl.AuthFault) => ConnectError.at(endpoint, fault.reason, fault.message)
 
       const capabilities = capabilitiesOf(start.serverProperties)
       tells = capabilities.authenticationFailureClose

@@ -11,11 +11,13 @@ import * as Redacted from "effect/Redacted"
 import type { Credentials, Secret } from "../../Credentials.ts"
 
 /**
- * Credentials that could not be produced: an Effect failed, or the server asked for what the mechanism does not have.
+ * Credentials that could not be produced: an Effect failed (`Credentials`: the next time it may not), or the server asked
+ * for what the mechanism does not have (`Auth`).
  *
  * @internal
  */
 export class AuthFault extends Data.TaggedError("AuthFault")<{
+  readonly reason: "Auth" | "Credentials"
   readonly mechanism: string
   readonly text: string
   readonly cause?: unknown
@@ -60,7 +62,8 @@ const mechanismOf = (credentials: Credentials): string => {
 const ask = (mechanism: string, what: string, secret: Secret): Effect.Effect<string, AuthFault> =>
   Redacted.isRedacted(secret) ? Effect.succeed(Redacted.value(secret)) : Effect.mapBoth(secret, {
     onSuccess: Redacted.value,
-    onFailure: (cause) => new AuthFault({ mechanism, text: `the ${what} could not be had`, cause })
+    onFailure: (cause) =>
+      new AuthFault({ reason: "Credentials", mechanism, text: `the ${what} could not be had`, cause })
   })
 
 const custom = (
@@ -69,16 +72,16 @@ const custom = (
 ): Effect.Effect<Uint8Array, AuthFault> =>
   Effect.mapError(
     response,
-    (cause) => new AuthFault({ mechanism, text: "the mechanism gave no response", cause })
+    (cause) => new AuthFault({ reason: "Credentials", mechanism, text: "the mechanism gave no response", cause })
   )
 
 const unexpected = (mechanism: string) => (): Effect.Effect<Uint8Array, AuthFault> =>
-  new AuthFault({ mechanism, text: "the server challenges, which this mechanism does not answer" })
+  new AuthFault({ reason: "Auth", mechanism, text: "the server challenges, which this mechanism does not answer" })
 
 /** NUL separates the parts (RFC 4616), so that none may hold one. */
 const plainResponse = (username: string, password: string): Effect.Effect<Uint8Array, AuthFault> =>
   username.includes("\0") || password.includes("\0") ?
-    new AuthFault({ mechanism: "PLAIN", text: "user name and password may not hold a NUL character" }) :
+    new AuthFault({ reason: "Auth", mechanism: "PLAIN", text: "user name and password may not hold a NUL character" }) :
     Effect.succeed(encoder.encode(`\0${username}\0${password}`))
 
 /** A field table without its length, as RabbitMQ reads it: LOGIN and PASSWORD, long strings. */
