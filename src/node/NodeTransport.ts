@@ -26,6 +26,7 @@ import {
 } from "../Transport.ts"
 import { SocketPipe } from "./internal/socketPipe.ts"
 import {
+  closedInTls,
   type ConnectFault,
   connectFault,
   endpointOf,
@@ -133,7 +134,7 @@ const attempt = (
     if (phase !== "over") fail(phase === "tcp" ? connectFault(error) : tlsFault(error))
   })
   socket.once("close", () => {
-    if (phase !== "over") fail({ reason: phase === "tcp" ? "Refused" : "Tls", text: "the connection was closed" })
+    if (phase !== "over") fail(phase === "tcp" ? { reason: "Refused", text: "the connection was closed" } : closedInTls)
   })
   if (secure !== undefined && socket instanceof Tls.TLSSocket) {
     socket.once("secureConnect", () => {

@@ -3,6 +3,7 @@ import { Transport } from "effect-amqp"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
+import * as Crypto from "node:crypto"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
@@ -248,14 +249,21 @@ layer(livePki, { excludeTestServices: true })("NodeTransport's TLS", (it) => {
         })
       }))
 
-    it.scoped("says that the peer closed during the handshake", () =>
-      Effect.gen(function*() {
-        const { port } = yield* nodeServer(Net.createServer((socket) => socket.once("data", () => socket.end())))
-        assert.include(yield* refusal({ host: "localhost", port, tls: {} }), {
-          reason: "Tls",
-          text: "the peer closed the connection during the TLS handshake"
-        })
-      }))
+    for (
+      const [how, close] of [
+        ["closed", (socket: Net.Socket) => socket.end()],
+        ["reset the connection", (socket: Net.Socket) => socket.resetAndDestroy()]
+      ] as const
+    ) {
+      it.scoped(`says that the peer ${how} during the handshake: Refused, which a restart may heal`, () =>
+        Effect.gen(function*() {
+          const { port } = yield* nodeServer(Net.createServer((socket) => socket.once("data", () => close(socket))))
+          assert.include(yield* refusal({ host: "localhost", port, tls: {} }), {
+            reason: "Refused",
+            text: "the peer closed the connection during the TLS handshake"
+          })
+        }))
+    }
 
     it.scoped("calls each onWritten once when a reset cuts off what was not written", () =>
       Effect.gen(function*() {
@@ -352,6 +360,35 @@ layer(livePki, { excludeTestServices: true })("NodeTransport's TLS", (it) => {
           assert.isTrue(fault.text.startsWith(text), fault.text)
           assert.notInclude(fault.text, secret)
         }
+      }))
+
+    it.scoped("fails Url for a wrong passphrase also where it happens to decrypt to something", () =>
+      Effect.gen(function*() {
+        const pki = yield* Pki
+        const key = Fs.readFileSync(pki.encryptedClientKey)
+        const codeOf = (passphrase: string): unknown => {
+          try {
+            return Crypto.createPrivateKey({ key, passphrase })
+          } catch (error) {
+            return error instanceof Error && "code" in error ? error.code : error
+          }
+        }
+        let count = 0
+        // What does not decrypt at all is ERR_OSSL_BAD_DECRYPT.
+        while (codeOf(`wrong-${count}`) !== "ERR_OSSL_UNSUPPORTED") count++
+        const fault = yield* refusal({
+          host: "localhost",
+          port: 1,
+          tls: {
+            cert: { file: pki.client.cert },
+            key: { file: pki.encryptedClientKey },
+            passphrase: Redacted.make(`wrong-${count}`)
+          }
+        })
+        assert.include(fault, {
+          reason: "Url",
+          text: `the key ${pki.encryptedClientKey} cannot be used: it is encrypted, and the passphrase is wrong`
+        })
       }))
 
     it.scoped("cannot listen either", () =>

@@ -61,8 +61,6 @@ export const wordsOf = (error: SystemError): string => {
   switch (error.code) {
     case "ERR_OSSL_CRYPTO_INTERRUPTED_OR_CANCELLED":
       return "it is encrypted, and there is no passphrase"
-    case "ERR_OSSL_BAD_DECRYPT":
-      return "it is encrypted, and the passphrase is wrong"
     case "ERR_OSSL_PEM_NO_START_LINE":
     case "ERR_OSSL_UNSUPPORTED":
       return "it is not in PEM"
@@ -99,15 +97,20 @@ const tlsText = (error: SystemError): string => {
     case "ERR_SSL_WRONG_VERSION_NUMBER":
     case "ERR_SSL_PACKET_LENGTH_TOO_LONG":
       return "the peer does not speak TLS"
-    case "ECONNRESET":
-      return "the peer closed the connection during the TLS handshake"
     default:
       return `the TLS handshake failed: ${wordsOf(error)}`
   }
 }
 
+/** What a peer without a word leaves behind: one that restarts does so too, which is no matter of trust. @internal */
+export const closedInTls: ConnectFault = {
+  reason: "Refused",
+  text: "the peer closed the connection during the TLS handshake"
+}
+
 /** @internal */
-export const tlsFault = (error: SystemError): ConnectFault => ({ reason: "Tls", text: tlsText(error) })
+export const tlsFault = (error: SystemError): ConnectFault =>
+  error.code === "ECONNRESET" || error.code === "EPIPE" ? closedInTls : { reason: "Tls", text: tlsText(error) }
 
 /** @internal */
 export const listenFault = (error: SystemError): Pick<ListenError, "reason" | "text"> => {

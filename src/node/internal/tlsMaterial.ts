@@ -45,8 +45,15 @@ const asCertificates = (bytes: Buffer): string => {
 }
 
 const asKey = (passphrase: string | undefined) => (bytes: Buffer): string => {
-  Crypto.createPrivateKey({ key: bytes, passphrase })
-  return bytes.toString("utf8")
+  const text = bytes.toString("utf8")
+  try {
+    Crypto.createPrivateKey({ key: bytes, passphrase })
+  } catch (cause) {
+    // One wrong passphrase in some hundred decrypts to what is padded as it should be, and only then is no key.
+    if (passphrase === undefined || !text.includes("ENCRYPTED")) throw cause
+    throw new Error("it is encrypted, and the passphrase is wrong", { cause })
+  }
+  return text
 }
 
 const readFolder = (folder: string): Effect.Effect<ReadonlyArray<string>, UnusableTls> =>
