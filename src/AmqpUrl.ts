@@ -169,6 +169,9 @@ const encoder = new TextEncoder()
 // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
 const forbidden = /[\s\u0000-\u001f\u007f]/u
 
+// JavaScript's texts may hold what no octets can.
+const halfPair = /\p{Surrogate}/u
+
 const hex = (text: string, at: number): number => {
   const pair = text.slice(at, at + 2)
   return /^[0-9A-Fa-f]{2}$/.test(pair) ? Number.parseInt(pair, 16) : -1
@@ -177,6 +180,7 @@ const hex = (text: string, at: number): number => {
 /** Escapes to text, after splitting; strict about escapes and UTF-8, silent about content. */
 const unescape = (component: string, raw: string): string => {
   if (forbidden.test(raw)) fail("Syntax", component, "holds white space or a control character: write %20 for a space")
+  if (halfPair.test(raw)) fail("Syntax", component, "holds half a surrogate pair, which UTF-8 cannot say")
   if (!raw.includes("%")) return raw
   const bytes: Array<number> = []
   for (let at = 0; at < raw.length;) {
@@ -202,7 +206,7 @@ const unescape = (component: string, raw: string): string => {
 }
 
 const escape = (component: string, text: string): string => {
-  if (/\p{Surrogate}/u.test(text)) fail("Unprintable", component, "holds half a surrogate pair, which UTF-8 cannot say")
+  if (halfPair.test(text)) fail("Unprintable", component, "holds half a surrogate pair, which UTF-8 cannot say")
   if (text.includes("\0")) fail("Unprintable", component, "holds a NUL character, which no URL may")
   return encodeURIComponent(text).replaceAll(
     /[!'()*]/g,

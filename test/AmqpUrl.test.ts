@@ -135,6 +135,8 @@ describe("parse", () => {
       ["amqp://u:hun ter2@h", "password"],
       ["amqp://u:hunter2%00@h", "password"],
       ["amqp://u:hunter2\n@h", "password"],
+      ["amqp://u:hunter2\uD800@h", "password"],
+      ["amqp://h/%20\uDC00", "path"],
       ["amqp://ho%zzst", "host"],
       ["amqp://ho st", "host"],
       ["amqp://h/v%c3", "path"],

@@ -89,6 +89,27 @@ describe("Broker, against bad peers", () => {
   )
 
   scoped(
+    "a mechanism by a name that every object has is unknown like any other",
+    Effect.forEach(
+      ["constructor", "toString", "valueOf", "__proto__", "NONE", ""],
+      (mechanism) =>
+        Effect.gen(function*() {
+          yield* Effect.scoped(Effect.gen(function*() {
+            const one = yield* wire
+            yield* one.send(Frame.protocolHeader)
+            yield* one.send(Wire.startOk({ mechanism }))
+            assert.strictEqual(yield* one.next, "0 connection.start")
+            assert.strictEqual(
+              yield* one.next,
+              `0 connection.close 503 COMMAND_INVALID - unknown authentication mechanism '${mechanism}' (10.11)`
+            )
+          }))
+          yield* works
+        })
+    )
+  )
+
+  scoped(
     "a client that never finishes its handshake is dropped after ten seconds",
     Effect.gen(function*() {
       const silent = yield* wire

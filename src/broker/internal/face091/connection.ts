@@ -89,7 +89,8 @@ const amqplain = (response: Uint8Array): Login | undefined => {
     : undefined
 }
 
-const mechanisms: Record<string, (response: Uint8Array) => Login | undefined> = { PLAIN: plain, AMQPLAIN: amqplain }
+// A Map: a client's word for a mechanism may be any, `constructor` too.
+const mechanisms = new Map([["PLAIN", plain], ["AMQPLAIN", amqplain]])
 
 /** @internal */
 export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer {
@@ -267,7 +268,7 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
       versionMajor: 0,
       versionMinor: 9,
       serverProperties,
-      mechanisms: Object.keys(mechanisms).join(" "),
+      mechanisms: Array.from(mechanisms.keys()).join(" "),
       locales: "en_US"
     })
     this.flush()
@@ -294,7 +295,7 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
 
   private login(method: Method.ConnectionStartOk): void {
     this.clientProperties = method.clientProperties
-    const read = mechanisms[method.mechanism]
+    const read = mechanisms.get(method.mechanism)
     if (read === undefined) {
       return this.closeConnection(
         fault(Method.ReplyCode.commandInvalid, `unknown authentication mechanism '${method.mechanism}'`),
