@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Transport } from "effect-amqp"
-import { Channel, Connection, Frame, type Method } from "effect-amqp/amqp091"
+import { Channel, Connection, Frame, Method } from "effect-amqp/amqp091"
 import { Broker } from "effect-amqp/broker"
+import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FastCheck from "effect/FastCheck"
@@ -9,6 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
+import { acceptable } from "../../src/amqp091/internal/engineRules.ts"
 import * as Reconnect from "../../src/Reconnect.ts"
 import * as Wire from "../behaviour/wire.ts"
 
@@ -38,6 +40,33 @@ const works = Effect.scoped(Effect.gen(function*() {
   yield* one.send({ _tag: "ConnectionClose", replyCode: 200, replyText: "", classId: 0, methodId: 0 })
   assert.deepStrictEqual(yield* one.rest, ["0 connection.close-ok", "end"])
 }))
+
+/** Names that exist in a broker, and those that exist in every object. */
+const name = FastCheck.constantFrom("", "q", "x", "amq.topic", "amq.fanout", "amq.new", "constructor", "__proto__")
+
+/** Whatever a client may say on a channel, mostly of things that are there. */
+const clientMethod: FastCheck.Arbitrary<Method.Method> = FastCheck.oneof(
+  ...Method.definitions.filter(({ classId, tag }) => classId !== 10 && acceptable.server.has(tag)).map(({ schema }) =>
+    FastCheck.tuple(
+      Arbitrary.make<Method.Method, Method.Method, never>(schema),
+      FastCheck.record({
+        queue: name,
+        exchange: name,
+        source: name,
+        destination: name,
+        consumerTag: name,
+        routingKey: name,
+        type: FastCheck.constantFrom("direct", "fanout", "topic", "constructor"),
+        deliveryTag: FastCheck.nat(3)
+      })
+    ).map(([method, known]) =>
+      // The fields and their types are as they were.
+      Object.fromEntries(
+        Object.entries(method).map(([field, value]) => [field, field in known ? known[field as "queue"] : value])
+      ) as unknown as Method.Method
+    )
+  )
+)
 
 describe("Broker, against bad peers", () => {
   scoped(
@@ -107,6 +136,25 @@ describe("Broker, against bad peers", () => {
           yield* works
         })
     )
+  )
+
+  it.effect.prop(
+    "any methods in any order end in answers and closes, and leave nobody in it",
+    [FastCheck.array(clientMethod, { minLength: 1, maxLength: 20 })],
+    ([methods]) =>
+      Effect.gen(function*() {
+        yield* Effect.scoped(Effect.gen(function*() {
+          const one = yield* introduced()
+          for (const method of methods) {
+            yield* one.send(method, ...method._tag === "BasicPublish" ? Wire.content("x") : [])
+            yield* TestClock.adjust(0)
+          }
+        }))
+        yield* works
+        yield* TestClock.adjust("20 seconds")
+        assert.isEmpty(yield* (yield* Broker.Broker).connections)
+      }).pipe(Effect.provide(Broker.layerMemory)),
+    { fastCheck: { numRuns: 60, seed: 93 } }
   )
 
   scoped(
