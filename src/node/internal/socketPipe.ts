@@ -8,7 +8,7 @@ import type { Pipe, PipeHandler, PipeTls } from "../../Transport.ts"
  * What a socket may hold unsent before `write` says stop. Node's own mark of 16 KiB lies below one flush of an engine,
  * which would so be told to wait for bytes that the system has already taken.
  */
-const highWaterMark = 128 * 1024
+const highWaterMark = 512 * 1024
 
 /** @internal */
 export class SocketPipe implements Pipe {
@@ -21,6 +21,7 @@ export class SocketPipe implements Pipe {
   #paused = false
   #releasing = false
   #full = false
+  #corked = false
   #ended = false
   #peerEnded = false
   #fault: { readonly cause: unknown } | undefined
@@ -62,10 +63,21 @@ export class SocketPipe implements Pipe {
       if (onWritten !== undefined) queueMicrotask(onWritten)
       return false
     }
+    if (!this.#corked) {
+      this.#corked = true
+      this.#socket.cork()
+      process.nextTick(this.#uncork)
+    }
     this.#socket.write(bytes, onWritten)
     if (this.#socket.writableLength < highWaterMark) return true
     this.#full = true
     return false
+  }
+
+  /** One flush is several writes where bodies go by reference: they reach the system together. */
+  readonly #uncork = (): void => {
+    this.#corked = false
+    this.#socket.uncork()
   }
 
   endOfTurn(task: () => void): void {
