@@ -35,30 +35,48 @@ class Single implements PublishWaiter {
 }
 
 const publishOne = (core: ChannelCore, message: Message): Effect.Effect<void, ConfirmError> =>
+  Effect.async<void, ConfirmError>((resume) => {
+    const refusal = core.refusal("basic.publish", true)
+    if (refusal !== undefined) return resume(Effect.fail(refusal))
+    const { publishing } = core
+    const waiter = new Single(resume)
+    const { hasRoom } = publishing
+    publishing.submit(toOutgoing(message), waiter)
+    // With room it has gone at once, and there is nothing left to cancel: a canceller would cost four times the rest.
+    return hasRoom ? undefined : Effect.sync(() => publishing.withdraw(waiter))
+  })
+
+/** Without confirms a publish that has room is over when it returns; it can fail as a call does, and no other way. */
+const publishUnconfirmed = (core: ChannelCore, message: Message): Effect.Effect<void, CallError> =>
   Effect.suspend(() => {
     const refusal = core.refusal("basic.publish", true)
     if (refusal !== undefined) return Effect.fail(refusal)
     const { publishing } = core
-    const outgoing = toOutgoing(message)
-    // With room it goes at once, and there is nothing left to cancel: a canceller would cost four times the rest.
-    if (publishing.hasRoom) return Effect.async((resume) => publishing.submit(outgoing, new Single(resume)))
-    return Effect.async((resume) => {
-      const waiter = new Single(resume)
-      publishing.submit(outgoing, waiter)
-      return Effect.sync(() => publishing.withdraw(waiter))
-    })
+    if (!publishing.hasRoom) {
+      return Effect.catchAll(
+        publishOne(core, message),
+        (error) => isCallError(error) ? Effect.fail(error) : Effect.die(error)
+      )
+    }
+    const sent = new Sent()
+    publishing.submit(toOutgoing(message), sent)
+    return sent.outcome
   })
 
-// Without confirms only a call's faults can come back.
-const withoutConfirms = (core: ChannelCore, message: Message): Effect.Effect<void, CallError> =>
-  Effect.catchAll(
-    publishOne(core, message),
-    (error) => isCallError(error) ? Effect.fail(error) : Effect.die(error)
-  )
+/** Hears the outcome of a publish while it is being submitted. */
+class Sent implements PublishWaiter {
+  outcome: Effect.Effect<void, CallError> = Effect.void
+
+  done(): void {}
+
+  failed(error: ConfirmError): void {
+    this.outcome = isCallError(error) ? Effect.fail(error) : Effect.die(error)
+  }
+}
 
 /** @internal */
 export const plain = (core: ChannelCore): Channel => {
-  const publish = (message: Message) => withoutConfirms(core, message)
+  const publish = (message: Message) => publishUnconfirmed(core, message)
   return {
     ...base(core),
     mode: "plain",
@@ -94,7 +112,7 @@ export const tx = (core: ChannelCore, semaphore: Effect.Semaphore): TxChannel =>
             Effect.suspend((): Effect.Effect<A, E | CallError> =>
               core.settling.life === life ? effect : Effect.fail(core.ended)
             )
-          const publish = (message: Message) => alive(withoutConfirms(core, message))
+          const publish = (message: Message) => alive(publishUnconfirmed(core, message))
           const transaction: Transaction = {
             publish,
             publishAll: (messages) => Effect.forEach(messages, publish, { discard: true })
