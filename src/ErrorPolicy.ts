@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import type { RecoverableError } from "./AmqpError.ts"
+import type { ConnectReason, RecoverableError } from "./AmqpError.ts"
 
 /**
  * Whether a fault ends the connection for good.
@@ -14,16 +14,18 @@ import type { RecoverableError } from "./AmqpError.ts"
  */
 export type IsFinal = (fault: RecoverableError) => boolean
 
+const finalReasons: ReadonlySet<ConnectReason> = new Set(["Auth", "Vhost", "Tls", "Protocol"])
+
 /**
  * The default: refused credentials, a missing virtual host, a certificate that is not trusted, and a peer that does not
- * speak AMQP 0-9-1.
+ * speak AMQP 0-9-1; with several endpoints, when each of them failed for such a reason.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const isFinal: IsFinal = (fault) =>
-  fault._tag === "ConnectError" &&
-  (fault.reason === "Auth" || fault.reason === "Vhost" || fault.reason === "Tls" || fault.reason === "Protocol")
+  fault._tag === "ConnectError" && finalReasons.has(fault.reason) &&
+  fault.attempts.every((attempt) => finalReasons.has(attempt.reason))
 
 // 0-9-1 §1.7: internal-error. RabbitMQ 4.3 answers with it what will fail every time.
 const internalError = 541

@@ -3,6 +3,11 @@ import { AmqpError } from "effect-amqp"
 import * as ErrorPolicy from "../src/ErrorPolicy.ts"
 
 const connect = (reason: AmqpError.ConnectReason) => AmqpError.ConnectError.at("host:5672", reason, "")
+const round = (...reasons: ReadonlyArray<AmqpError.ConnectReason>) =>
+  new AmqpError.ConnectError({
+    reason: reasons.at(-1) ?? "Refused",
+    attempts: reasons.flatMap((reason) => connect(reason).attempts)
+  })
 const lost = new AmqpError.ConnectionLost({ reason: "Socket", endpoint: "host:5672" })
 const closed = (code: number) =>
   new AmqpError.ConnectionClosed({ reason: "Peer", endpoint: "host:5672", code, text: "" })
@@ -17,6 +22,14 @@ describe("ErrorPolicy.isFinal", () => {
     }
     assert.isFalse(ErrorPolicy.isFinal(lost))
     assert.isFalse(ErrorPolicy.isFinal(closed(320)))
+  })
+})
+
+describe("ErrorPolicy.isFinal with several endpoints", () => {
+  it("goes on while one of them may still let us in, whatever their order", () => {
+    assert.isFalse(ErrorPolicy.isFinal(round("Auth", "Refused")))
+    assert.isFalse(ErrorPolicy.isFinal(round("Refused", "Auth")))
+    assert.isTrue(ErrorPolicy.isFinal(round("Auth", "Vhost")))
   })
 })
 

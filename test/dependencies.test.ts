@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { builtinModules } from "node:module"
 import { fileURLToPath } from "node:url"
+import { version } from "../src/internal/version.ts"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const read = (file: string) => readFileSync(`${root}/${file}`, "utf8")
@@ -16,6 +17,7 @@ const sources = files.filter((file) => /\.(ts|mjs)$/.test(file))
 const Names = Schema.optionalWith(Schema.Record({ key: Schema.String, value: Schema.Unknown }), { default: () => ({}) })
 const manifest = Schema.decodeUnknownSync(Schema.parseJson(Schema.Struct({
   name: Schema.String,
+  version: Schema.String,
   scripts: Names,
   dependencies: Names,
   devDependencies: Names,
@@ -64,6 +66,10 @@ describe("package.json", () => {
       assert.isTrue(used.has(name) || askedFor.has(name) || namedElsewhere[name] === true)
     })
   }
+
+  it("names the version that the library tells", () => {
+    assert.strictEqual(version, manifest.version)
+  })
 
   for (const file of sources) {
     it(`lists what ${file} imports`, () => {

@@ -12,6 +12,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Broker from "../broker/Broker.ts"
+import { version } from "../internal/version.ts"
 import * as NodeTransport from "./NodeTransport.ts"
 
 const broker = Command.make(
@@ -46,7 +47,7 @@ const main = Command.make("effect-amqp").pipe(
   Command.withSubcommands([broker])
 )
 
-Command.run(main, { name: "effect-amqp", version: "0.1.0" })(process.argv).pipe(
+Command.run(main, { name: "effect-amqp", version })(process.argv).pipe(
   Effect.provide(NodeContext.layer),
   NodeRuntime.runMain({ disableErrorReporting: true })
 )

@@ -12,6 +12,7 @@ import type * as Scope from "effect/Scope"
 import type { ConnectReason, FrameError } from "../../AmqpError.ts"
 import { ConnectError } from "../../AmqpError.ts"
 import * as Credentials from "../../Credentials.ts"
+import { version } from "../../internal/version.ts"
 import type { PipeTls, Target } from "../../Transport.ts"
 import { Transport } from "../../Transport.ts"
 import type { Capabilities } from "../Connection.ts"
@@ -59,7 +60,7 @@ const clientProperties = (options: ConnectionOptions.ConnectionOptions): { reado
   const theirs = own["capabilities"]
   return {
     product: "effect-amqp",
-    version: "0.1.0",
+    version,
     platform: "JavaScript",
     information: "AMQP 0-9-1 for Effect",
     ...(options.name === undefined ? {} : { connection_name: options.name }),
@@ -242,6 +243,9 @@ export const dial = (
     const limit = options.stackTimeout
     return limit === null ? handshake : Effect.timeoutFail(handshake, {
       duration: limit,
-      onTimeout: () => ConnectError.at(endpoint, "Timeout", `${silence[stage]} within ${Duration.format(limit)}`)
+      onTimeout: () => {
+        const text = stage === "dial" && options.tls !== undefined ? "no TLS connection" : silence[stage]
+        return ConnectError.at(endpoint, "Timeout", `${text} within ${Duration.format(limit)}`)
+      }
     })
   })

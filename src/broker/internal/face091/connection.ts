@@ -13,6 +13,7 @@ import type { RawProperties } from "../../../amqp091/internal/rawProperties.ts"
 import * as RawProperties_ from "../../../amqp091/internal/rawProperties.ts"
 import * as Method from "../../../amqp091/Method.ts"
 import { Flusher } from "../../../internal/flusher.ts"
+import { version } from "../../../internal/version.ts"
 import type { Pipe } from "../../../Transport.ts"
 import { ByteReader } from "../../../wire/ByteReader.ts"
 import type { Client, Model } from "../../Model.ts"
@@ -44,7 +45,7 @@ const patience = 10_000
 
 const serverProperties: FieldTable.FieldTable = {
   product: "effect-amqp",
-  version: "0.1.0",
+  version,
   platform: "JavaScript",
   information: "An embedded broker, in memory",
   capabilities: {
