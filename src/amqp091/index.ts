@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export * as Arguments from "./Arguments.ts"
 export * as Channel from "./Channel.ts"
 export * as Connection from "./Connection.ts"
 export * as ConnectionOptions from "./ConnectionOptions.ts"

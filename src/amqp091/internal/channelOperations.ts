@@ -171,6 +171,12 @@ const consume = (core: ChannelCore, options: ConsumeOptions): ReturnType<Channel
     if (!Number.isInteger(prefetch) || prefetch < 0 || prefetch > 0xffff) {
       return yield* refused("basic.consume", `prefetch ${prefetch} is not a whole number from 0 to 65535`)
     }
+    if (options.arguments?.["x-stream-offset"] !== undefined && (options.noAck === true || prefetch === 0)) {
+      return yield* refused(
+        "basic.consume",
+        "a consumer with x-stream-offset must acknowledge its deliveries and have a prefetch above 0"
+      )
+    }
     const { batch = Infinity } = options
     if (!(batch >= 1)) return yield* refused("basic.consume", `batch ${batch} is less than 1`)
     const consumer = new Consumer({
