@@ -11,17 +11,19 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Option from "effect/Option"
+import * as Option from "effect/Option"
+import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { CallError, ConfirmError, ConsumerCancelled, ConsumerOverflow } from "../AmqpError.ts"
 import type { ChannelError, PublishManyError } from "../AmqpError.ts"
-import type { Connection } from "./Connection.ts"
+import { Connection } from "./Connection.ts"
 import type { FieldTable } from "./FieldTable.ts"
 import type { ChannelCore, ChannelSettings } from "./internal/channel.ts"
 import { confirm, plain, tx } from "./internal/channelModes.ts"
 import { refused } from "./internal/channelOperations.ts"
 import { openChannel } from "./internal/openChannel.ts"
+import { findExchange, findQueue, isNotFound } from "./internal/openOn.ts"
 import type { PublishingOptions } from "./internal/publishing.ts"
 import type { Delivery, Message } from "./Message.ts"
 import type { BasicProperties } from "./Properties.ts"
@@ -109,6 +111,20 @@ export interface ExchangeBindOptions {
 }
 
 /**
+ * What becomes of a consumer that the broker ends, because its queue was deleted or its node went, or that it does not
+ * take back on a new socket, because the queue is gone (404).
+ *
+ * "fail": its stream fails with `ConsumerCancelled` or `ChannelError`. "end": its stream ends well. "reconsume": it is asked
+ * for again, under its old tag, as often and as long as `Reconnect.exponential` says: for ever. A Schedule says so itself;
+ * it sees the cancel first and then why each attempt failed, the last of which the stream fails with when it ends. Only a
+ * queue that is missing is waited for: another refusal fails the stream at once.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type CancelPolicy = "fail" | "end" | "reconsume" | Schedule.Schedule<unknown, CallError | ConsumerCancelled>
+
+/**
  * @since 0.1.0
  * @category models
  */
@@ -129,6 +145,9 @@ export interface ConsumeOptions {
   readonly exclusive?: boolean | undefined
   /** Default: made here, unique on the connection. */
   readonly consumerTag?: string | undefined
+  /** When its reader has taken what had arrived by then. Default: "fail". */
+  readonly onCancel?: CancelPolicy | undefined
+  /** `Arguments.consumer` makes them. */
   readonly arguments?: FieldTable | undefined
 }
 
@@ -424,6 +443,35 @@ export const makeTx = (options?: Options): Effect.Effect<TxChannel, CallError, C
     Effect.makeSemaphore(1),
     tx
   )
+
+/**
+ * The queue as the broker has it, or none. Asked on a channel of its own: no other one is closed over the answer.
+ *
+ * Fails `ChannelError` `ResourceLocked` where the queue is another connection's own, `AccessRefused` where it may not be
+ * looked at.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const queueExists = (queue: string): Effect.Effect<Option.Option<DeclaredQueue>, CallError, Connection> =>
+  Effect.flatMap(Connection, ({ core }) =>
+    findQueue(core, queue).pipe(
+      Effect.map(({ consumerCount, messageCount, queue }) => Option.some({ queue, messageCount, consumerCount })),
+      Effect.catchAll((error) => isNotFound(error) ? Effect.succeedNone : Effect.fail(error))
+    ))
+
+/**
+ * Whether there is such an exchange; asked like `queueExists`. The default exchange, "", is always there.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const exchangeExists = (exchange: string): Effect.Effect<boolean, CallError, Connection> =>
+  Effect.flatMap(Connection, ({ core }) =>
+    exchange === "" ? Effect.succeed(true) : findExchange(core, exchange).pipe(
+      Effect.as(true),
+      Effect.catchAll((error) => isNotFound(error) ? Effect.succeed(false) : Effect.fail(error))
+    ))
 
 /**
  * A channel as a Layer.

@@ -23,7 +23,7 @@ import * as Stream from "effect/Stream"
 import type { CallError, ConsumerCancelled, ConsumerOverflow } from "../AmqpError.ts"
 import { bounded } from "../internal/bounded.ts"
 import type { DurationText } from "../Reconnect.ts"
-import type { ConsumeOptions, QueueRef } from "./Channel.ts"
+import type { CancelPolicy, ConsumeOptions, QueueRef } from "./Channel.ts"
 import * as Channel from "./Channel.ts"
 import type { Connection } from "./Connection.ts"
 import type { FieldTable } from "./FieldTable.ts"
@@ -96,6 +96,8 @@ export interface RunOptions<A, R = never, E = never, R2 = never> extends QueueOp
    * start in order anyway, and with a concurrency of 1 they end in order too. Default: false.
    */
   readonly ordered?: boolean | undefined
+  /** What becomes of the consumer when the broker ends it. Default: "fail". */
+  readonly onCancel?: Exclude<CancelPolicy, "end"> | undefined
   /** Default: "requeue-once". */
   readonly onFailure?: OnFailure<E, R2> | undefined
   /** How long running handlers may go on when the consumer ends; then they are interrupted. Default: 30 seconds. */
@@ -109,6 +111,8 @@ export interface RunOptions<A, R = never, E = never, R2 = never> extends QueueOp
 export interface StreamOptions<A, R = never> extends QueueOptions<A, R> {
   /** Deliveries count as settled when sent: one is lost when the connection goes with it. Default: false. */
   readonly noAck?: boolean | undefined
+  /** What becomes of the consumer when the broker ends it. Default: "fail". */
+  readonly onCancel?: CancelPolicy | undefined
 }
 
 /**
@@ -151,7 +155,7 @@ const faultOf = (
  *
  * Never ends by itself: neither the loss of a socket, nor a healed fault of the channel, nor a failing handler ends it. A
  * handler that runs when the connection goes runs on; its message is delivered again, and its settlement is dropped with a
- * warning. What ends it is a fault for good (404 or 403 for the queue, a cancel by the broker, the end of the connection)
+ * warning. What ends it is a fault for good (404 or 403 for the queue, a cancel by the broker where `onCancel` says so, the end of the connection)
  * or interruption. Then nothing new is started, the consumer is cancelled, running handlers may end within `drainTimeout`,
  * what nobody started on goes back to the queue, and the channel is closed.
  *
@@ -221,7 +225,12 @@ export const run = <A, E, R, R1 = never, R2 = never>(
           }
           // Closed as a success: a consuming stream that fails gives back what handlers are at work on too.
           const consuming = yield* Scope.make()
-          const pull = yield* Scope.extend(Stream.toPull(channel.consume(consumeOptions(options))), consuming)
+          const pull = yield* Scope.extend(
+            Stream.toPull(
+              channel.consume({ ...consumeOptions(options), onCancel: options.onCancel })
+            ),
+            consuming
+          )
           const feeder = yield* pull.pipe(
             Effect.map((batch) => waiting.push(batch)),
             Effect.forever,
@@ -269,7 +278,7 @@ export const stream = <A, R = never>(
   Stream.unwrapScoped(Effect.map(
     Channel.make({ prefetch: options.prefetch ?? 100 }),
     (channel) =>
-      channel.consume({ ...consumeOptions(options), noAck: options.noAck }).pipe(
+      channel.consume({ ...consumeOptions(options), noAck: options.noAck, onCancel: options.onCancel }).pipe(
         Stream.mapChunksEffect((batch) => receive(batch, options.content, options.noAck !== true))
       )
   ))

@@ -15,6 +15,8 @@ const wireType = (table: FieldTable.FieldTable) => {
   return String.fromCharCode(writer.bytes[4 + 1 + name!.length]!)
 }
 
+const at = (streamOffset: Arguments.StreamOffset) => Arguments.consumer({ streamOffset })
+
 describe("Arguments", () => {
   it("leaves out what is not given, also over another's", () => {
     assert.deepStrictEqual({ ...Arguments.queue({ type: undefined }) }, {})
@@ -101,7 +103,6 @@ describe("Arguments", () => {
   })
 
   it("writes a stream offset in the wire type that RabbitMQ tells it by", () => {
-    const at = (streamOffset: Arguments.StreamOffset) => Arguments.consumer({ streamOffset })
     assert.deepStrictEqual(at({ interval: "1 hour" }), { "x-stream-offset": "1h" })
     assert.deepStrictEqual(at({ interval: Duration.infinity }), { "x-stream-offset": "first" })
     assert.deepStrictEqual(

@@ -34,6 +34,8 @@ export interface ChannelSettings extends PublishingOptions {
   readonly prefetch: number
   /** The channel number it must have. Default: the lowest that is free. */
   readonly number?: number | undefined
+  /** Closed by the broker, it stays closed. */
+  readonly once?: boolean | undefined
 }
 
 const selectMode: Record<ChannelSettings["mode"], Method.Method | undefined> = {
@@ -61,7 +63,7 @@ export class ChannelCore implements ChannelOnSocket {
   private channelPrefetch = 0
   readonly publishing: Publishing
   readonly settling = new Settling((method) => this.transmitLate(method), () => this.host.capabilities.basicNack)
-  private readonly host: ChannelHost
+  readonly host: ChannelHost
   private readonly settings: ChannelSettings
   private readonly calls: Calls
   readonly consumers: Consumers
@@ -335,6 +337,7 @@ export class ChannelCore implements ChannelOnSocket {
       this.host.fork(Effect.logWarning(`The broker closed a channel: ${error.message}`))
     }
     if (this.closedBy !== undefined) return this.end(this.closedBy)
+    if (this.settings.once === true) return this.end(error)
     if (this.restoring || this.tooOften(error)) return
     this.host.fork(
       Effect.zipRight(this.reopening.backOff, this.restore).pipe(

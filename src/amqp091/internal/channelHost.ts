@@ -9,6 +9,7 @@ import type { CallError, FrameError } from "../../AmqpError.ts"
 import type { Capabilities } from "../Connection.ts"
 import type * as Method from "../Method.ts"
 import type { BasicProperties } from "../Properties.ts"
+import type { ChannelCore, ChannelSettings } from "./channel.ts"
 import type { ContentMethod } from "./engine.ts"
 import type { LiveSocket } from "./liveSocket.ts"
 
@@ -44,6 +45,8 @@ export interface ChannelHost {
   readonly publishTimeoutMillis: number
   /** Why an operation cannot even wait: the connection is closed, or not ready and told not to wait. */
   readonly refusal: (operation: string, publishes: boolean) => CallError | undefined
+  /** A channel that is not open yet. */
+  readonly open: (settings: ChannelSettings) => ChannelCore
   /** The channel is carried under this number on the present socket. */
   readonly carry: (number: number, channel: ChannelOnSocket) => void
   /** The channel is gone for good. */

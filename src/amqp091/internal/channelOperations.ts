@@ -12,9 +12,11 @@ import type { ChannelBase, ConsumeOptions, QueueRef } from "../Channel.ts"
 import type { Delivery } from "../Message.ts"
 import type * as Method from "../Method.ts"
 import type { ChannelCore } from "./channel.ts"
+import type { ConsumerSettings } from "./consumer.ts"
 import { Consumer } from "./consumer.ts"
 import type { Settlement } from "./delivery.ts"
 import { DeliveryRecord } from "./delivery.ts"
+import { following } from "./reconsuming.ts"
 
 const queueName = (queue: string | QueueRef): string => typeof queue === "string" ? queue : queue.queue
 
@@ -177,9 +179,9 @@ const consume = (core: ChannelCore, options: ConsumeOptions): ReturnType<Channel
         "a consumer with x-stream-offset must acknowledge its deliveries and have a prefetch above 0"
       )
     }
-    const { batch = Infinity } = options
+    const { batch = Infinity, onCancel = "fail" } = options
     if (!(batch >= 1)) return yield* refused("basic.consume", `batch ${batch} is less than 1`)
-    const consumer = new Consumer({
+    const settings: ConsumerSettings = {
       queue: () => queueName(options.queue),
       // Not even for "" is the broker asked for a tag: deliveries may come before its answer.
       consumerTag: options.consumerTag || `effect-amqp-${++consumerCount}`,
@@ -189,9 +191,17 @@ const consume = (core: ChannelCore, options: ConsumeOptions): ReturnType<Channel
       noLocal: options.noLocal === true,
       exclusive: options.exclusive === true,
       arguments: options.arguments ?? {}
-    }, core.onTaken)
+    }
+    let consumer = new Consumer(settings, core.onTaken)
     // First the finalizer: interrupted between the two, there would be a consumer that nobody cancels.
-    yield* Effect.addFinalizer((exit) => core.consumers.unsubscribe(consumer, Exit.isFailure(exit)))
+    yield* Effect.addFinalizer((exit) =>
+      Effect.suspend(() => core.consumers.unsubscribe(consumer, Exit.isFailure(exit)))
+    )
     yield* core.consumers.subscribe(consumer)
-    return consumer.stream
+    if (onCancel === "fail") return consumer.stream
+    const again = Effect.suspend(() => {
+      consumer = new Consumer(settings, core.onTaken)
+      return core.consumers.subscribe(consumer)
+    })
+    return following(core, onCancel, () => consumer, again)
   }))

@@ -120,7 +120,7 @@ export class Consumer {
   }
 
   // Looked at when the fiber runs: a taker that was interrupted meanwhile must not swallow a batch.
-  private readonly take: Effect.Effect<Chunk.Chunk<DeliveryRecord>, Option.Option<ConsumeFault>> = Effect.suspend(
+  readonly take: Effect.Effect<Chunk.Chunk<DeliveryRecord>, Option.Option<ConsumeFault>> = Effect.suspend(
     () => {
       if (this.buffer.length > 0) {
         return Effect.succeed(Chunk.unsafeFromArray(this.takeBatch()))

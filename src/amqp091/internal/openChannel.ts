@@ -8,19 +8,10 @@ import type * as Scope from "effect/Scope"
 import type { CallError } from "../../AmqpError.ts"
 import { Connection } from "../Connection.ts"
 import type { ChannelCore, ChannelSettings } from "./channel.ts"
+import { openOn } from "./openOn.ts"
 
 /** Opens a channel until the scope closes; then it says goodbye on the wire, within the close timeout. @internal */
 export const openChannel = (
   settings: ChannelSettings
 ): Effect.Effect<ChannelCore, CallError, Connection | Scope.Scope> =>
-  Effect.gen(function*() {
-    const { core: connection } = yield* Connection
-    const refusal = connection.refusal("channel.open", false)
-    if (refusal !== undefined) return yield* refusal
-    const channel = yield* Effect.acquireRelease(
-      Effect.sync(() => connection.open(settings)),
-      (channel) => channel.close
-    )
-    yield* channel.whenOpen
-    return channel
-  })
+  Effect.flatMap(Connection, ({ core }) => openOn(core, settings))
