@@ -54,7 +54,22 @@ export interface DeclaredQueue extends QueueRef {
  * @since 0.1.0
  * @category models
  */
-export interface QueueDeclareOptions {
+export interface NoWait {
+  /**
+   * Asks for no answer: the operation ends when its frame is in the output buffer, with 0 for each count. What the broker
+   * has against it closes the channel, which is logged as a warning and fails what else is in flight there; the channel
+   * opens again. A loss of the socket may take the operation with it. Default: false.
+   */
+  readonly noWait?: boolean | undefined
+}
+
+/**
+ * With `noWait` the queue needs a name.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface QueueDeclareOptions extends NoWait {
   /** "" lets the broker choose a name. Default: "". */
   readonly queue?: string | undefined
   /** Only asks whether the queue exists. Default: false. */
@@ -72,7 +87,7 @@ export interface QueueDeclareOptions {
  * @since 0.1.0
  * @category models
  */
-export interface ExchangeDeclareOptions {
+export interface ExchangeDeclareOptions extends NoWait {
   readonly exchange: string
   /** Default: "direct". */
   readonly type?: "direct" | "fanout" | "topic" | "headers" | (string & {}) | undefined
@@ -90,7 +105,7 @@ export interface ExchangeDeclareOptions {
  * @since 0.1.0
  * @category models
  */
-export interface QueueBindOptions {
+export interface QueueBindOptions extends NoWait {
   readonly queue: string | QueueRef
   readonly exchange: string
   /** Default: "". */
@@ -102,7 +117,7 @@ export interface QueueBindOptions {
  * @since 0.1.0
  * @category models
  */
-export interface ExchangeBindOptions {
+export interface ExchangeBindOptions extends NoWait {
   readonly destination: string
   readonly source: string
   /** Default: "". */
@@ -192,14 +207,15 @@ export interface ChannelBase {
   /** queue.bind. Binding twice is once. 404: no such queue or exchange. */
   readonly queueBind: (options: QueueBindOptions) => Effect.Effect<void, CallError>
   /** queue.unbind. A binding that is not there is not missed. */
-  readonly queueUnbind: (options: QueueBindOptions) => Effect.Effect<void, CallError>
+  readonly queueUnbind: (options: Omit<QueueBindOptions, "noWait">) => Effect.Effect<void, CallError>
   /** queue.purge: how many ready messages were dropped. */
-  readonly queuePurge: (queue: string | QueueRef) => Effect.Effect<number, CallError>
+  readonly queuePurge: (queue: string | QueueRef, options?: NoWait) => Effect.Effect<number, CallError>
   /** queue.delete: how many messages went with it. 406: in use or not empty, when asked to mind. */
   readonly queueDelete: (options: {
     readonly queue: string | QueueRef
     readonly ifUnused?: boolean | undefined
     readonly ifEmpty?: boolean | undefined
+    readonly noWait?: boolean | undefined
   }) => Effect.Effect<number, CallError>
   /** exchange.declare. 403: a reserved name; 406: declared otherwise. */
   readonly exchangeDeclare: (options: ExchangeDeclareOptions) => Effect.Effect<void, CallError>
@@ -207,6 +223,7 @@ export interface ChannelBase {
   readonly exchangeDelete: (options: {
     readonly exchange: string
     readonly ifUnused?: boolean | undefined
+    readonly noWait?: boolean | undefined
   }) => Effect.Effect<void, CallError>
   /** exchange.bind: messages of `source` go to `destination` too (RabbitMQ). */
   readonly exchangeBind: (options: ExchangeBindOptions) => Effect.Effect<void, CallError>

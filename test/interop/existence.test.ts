@@ -6,6 +6,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
+import { operationsWithoutWait } from "../amqp091/noWaitOperations.ts"
 import { describeRabbit, SharedRabbitMq } from "../harness/describe.ts"
 
 const connected = Effect.gen(function*() {
@@ -44,6 +45,11 @@ describeRabbit("What exists on RabbitMQ", (it) => {
       const fault = yield* Effect.flip(other(Channel.queueExists(queue)))
       assert.strictEqual(fault._tag === "ChannelError" && fault.reason, "ResourceLocked")
     }))
+})
+
+describeRabbit("noWait on RabbitMQ", (it) => {
+  it.scoped("does what it would with an answer", () =>
+    Effect.flatMap(connected, (on) => on(operationsWithoutWait(true))))
 })
 
 describeRabbit("A consumer that RabbitMQ ends", (it) => {

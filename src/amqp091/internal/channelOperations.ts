@@ -33,7 +33,10 @@ export const base = (core: ChannelCore): ChannelBase => {
     queueDeclare: (options = {}) => {
       const queue = options.queue ?? ""
       const exclusive = options.exclusive ?? queue === ""
-      return Effect.flatMap(
+      if (options.noWait === true && queue === "") {
+        return Effect.fail(refused("queue.declare", "noWait needs a queue name: the broker's own would never be known"))
+      }
+      return Effect.map(
         core.call({
           _tag: "QueueDeclare",
           queue,
@@ -41,17 +44,13 @@ export const base = (core: ChannelCore): ChannelBase => {
           durable: options.durable ?? (queue !== "" && !exclusive),
           exclusive,
           autoDelete: options.autoDelete === true,
-          noWait: false,
+          noWait: options.noWait === true,
           arguments: options.arguments ?? {}
         }, true),
         ({ method }) =>
           method._tag === "QueueDeclareOk"
-            ? Effect.succeed({
-              queue: method.queue,
-              messageCount: method.messageCount,
-              consumerCount: method.consumerCount
-            })
-            : Effect.die(method)
+            ? { queue: method.queue, messageCount: method.messageCount, consumerCount: method.consumerCount }
+            : { queue, messageCount: 0, consumerCount: 0 }
       )
     },
     queueBind: (options) =>
@@ -60,7 +59,7 @@ export const base = (core: ChannelCore): ChannelBase => {
         queue: queueName(options.queue),
         exchange: options.exchange,
         routingKey: options.routingKey ?? "",
-        noWait: false,
+        noWait: options.noWait === true,
         arguments: options.arguments ?? {}
       }),
     queueUnbind: (options) =>
@@ -71,9 +70,9 @@ export const base = (core: ChannelCore): ChannelBase => {
         routingKey: options.routingKey ?? "",
         arguments: options.arguments ?? {}
       }),
-    queuePurge: (queue) =>
+    queuePurge: (queue, options) =>
       Effect.map(
-        core.call({ _tag: "QueuePurge", queue: queueName(queue), noWait: false }, false),
+        core.call({ _tag: "QueuePurge", queue: queueName(queue), noWait: options?.noWait === true }, false),
         ({ method }) => method._tag === "QueuePurgeOk" ? method.messageCount : 0
       ),
     queueDelete: (options) =>
@@ -83,7 +82,7 @@ export const base = (core: ChannelCore): ChannelBase => {
           queue: queueName(options.queue),
           ifUnused: options.ifUnused === true,
           ifEmpty: options.ifEmpty === true,
-          noWait: false
+          noWait: options.noWait === true
         }, false),
         ({ method }) => method._tag === "QueueDeleteOk" ? method.messageCount : 0
       ),
@@ -96,7 +95,7 @@ export const base = (core: ChannelCore): ChannelBase => {
         durable: options.durable ?? true,
         autoDelete: options.autoDelete === true,
         internal: options.internal === true,
-        noWait: false,
+        noWait: options.noWait === true,
         arguments: options.arguments ?? {}
       }),
     exchangeDelete: (options) =>
@@ -104,7 +103,7 @@ export const base = (core: ChannelCore): ChannelBase => {
         _tag: "ExchangeDelete",
         exchange: options.exchange,
         ifUnused: options.ifUnused === true,
-        noWait: false
+        noWait: options.noWait === true
       }, false)),
     exchangeBind: (options) =>
       call({
@@ -112,7 +111,7 @@ export const base = (core: ChannelCore): ChannelBase => {
         destination: options.destination,
         source: options.source,
         routingKey: options.routingKey ?? "",
-        noWait: false,
+        noWait: options.noWait === true,
         arguments: options.arguments ?? {}
       }),
     exchangeUnbind: (options) =>
@@ -121,7 +120,7 @@ export const base = (core: ChannelCore): ChannelBase => {
         destination: options.destination,
         source: options.source,
         routingKey: options.routingKey ?? "",
-        noWait: false,
+        noWait: options.noWait === true,
         arguments: options.arguments ?? {}
       }),
     qos: ({ global = false, prefetch }) => {
