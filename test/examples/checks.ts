@@ -14,13 +14,29 @@ import * as publishing from "../../scratchpad/examples/publishing.ts"
 import * as publishSubscribe from "../../scratchpad/examples/publishSubscribe.ts"
 import * as severalConnections from "../../scratchpad/examples/severalConnections.ts"
 import * as topicRouting from "../../scratchpad/examples/topicRouting.ts"
+import * as transactions from "../../scratchpad/examples/transactions.ts"
 import * as typedFaults from "../../scratchpad/examples/typedFaults.ts"
+import * as typedMessages from "../../scratchpad/examples/typedMessages.ts"
 import * as workQueue from "../../scratchpad/examples/workQueue.ts"
 
-/** What a program computes on any broker that it reaches through `Live`. */
-export const checks: {
+interface Checks {
   readonly [title: string]: Effect.Effect<void, unknown, Connection.Connection | Transport.Transport>
-} = {
+}
+
+/** What needs more than the embedded broker has. */
+export const rabbitChecks: Checks = {
+  "transactions: moves a message whole, or not at all": Effect.gen(function*() {
+    assert.deepStrictEqual(yield* transactions.program, {
+      moved: [1, 2],
+      failure: "oops is no number",
+      copied: 4,
+      left: Option.some("oops")
+    })
+  })
+}
+
+/** What a program computes on any broker that it reaches through `Live`. */
+export const checks: Checks = {
   "connectionStates: tells each state of a life with one cut, and what was agreed on": Effect.gen(function*() {
     assert.deepStrictEqual(yield* connectionStates.program, {
       states: [
@@ -82,6 +98,9 @@ export const checks: {
       Object.fromEntries(Array.from({ length: 30 }, (_, id) => [id, id * id]))
     )
     assert.isAbove(new Set(results.map(({ worker }) => worker)).size, 1)
+  }),
+  "typedMessages: handles what fits the Schema, and what failed once more": Effect.gen(function*() {
+    assert.deepStrictEqual(yield* typedMessages.program, ["1 of tea", "2 of bread", "2 of bread, again", "3 of cake"])
   }),
   "publishSubscribe: every subscriber has every message, in order": Effect.gen(function*() {
     const news = ["rain", "sun", "snow"]

@@ -6,10 +6,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Live } from "../../scratchpad/examples/main.ts"
 import { describeRabbit, SharedRabbitMq } from "../harness/describe.ts"
-import { checks } from "./checks.ts"
+import { checks, rabbitChecks } from "./checks.ts"
 
 describeRabbit("on RabbitMQ", (it) => {
-  for (const [title, check] of Object.entries(checks)) {
+  for (const [title, check] of Object.entries({ ...checks, ...rabbitChecks })) {
     it.effect(title, () =>
       Effect.flatMap(SharedRabbitMq, ({ url }) =>
         check.pipe(
