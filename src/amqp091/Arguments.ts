@@ -96,7 +96,8 @@ export interface ConsumerArguments {
   readonly priority?: number | undefined
   /**
    * `x-stream-offset`, of stream queues, whose consumers acknowledge and have a prefetch: a consume without is refused
-   * here. Default: "next".
+   * here. Default: "next"; name it all the same. A stream takes nothing back: what a consumer with an offset nacks or
+   * rejects is acknowledged, where RabbitMQ would close the connection (540).
    */
   readonly streamOffset?: StreamOffset | undefined
   /** `x-stream-filter`: of the messages with a filter value, those with one of these (RabbitMQ 3.13). */

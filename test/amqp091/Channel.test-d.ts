@@ -4,6 +4,7 @@ import type { Message } from "effect-amqp/amqp091"
 import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import { describe, expectTypeOf, test } from "vitest"
@@ -106,6 +107,10 @@ describe("the error channel of each function", () => {
     expectTypeOf<Fault<ReturnType<typeof channel.exchangeUnbind>>>().toEqualTypeOf<Calls>()
     expectTypeOf<Fault<ReturnType<typeof channel.qos>>>().toEqualTypeOf<Calls>()
     expectTypeOf<Fault<ReturnType<typeof channel.get>>>().toEqualTypeOf<Calls>()
+    expectTypeOf(Channel.queueExists("q")).toEqualTypeOf<
+      Effect.Effect<Option.Option<Channel.DeclaredQueue>, Calls, Connection.Connection>
+    >()
+    expectTypeOf(Channel.exchangeExists("x")).toEqualTypeOf<Effect.Effect<boolean, Calls, Connection.Connection>>()
     expectTypeOf<Fault<ReturnType<typeof channel.ackAll>>>().toBeNever()
     expectTypeOf<StreamFault<ReturnType<typeof channel.consume>>>().toEqualTypeOf<
       Calls | AmqpError.ConsumerCancelled | AmqpError.ConsumerOverflow

@@ -20,7 +20,7 @@ const declared = (options: Arguments.QueueArguments) =>
     yield* Effect.addFinalizer(() => Effect.ignore(channel.queueDelete({ queue })))
     const publish = (...contents: ReadonlyArray<string>) =>
       channel.publishAll(contents.map((content) => ({ routingKey: queue, content })))
-    return { channel, queue, publish }
+    return { connection, channel, queue, publish }
   })
 
 const next = (channel: Channel.ConfirmChannel, queue: string) =>
@@ -102,7 +102,7 @@ describeRabbit("Arguments on RabbitMQ", (it) => {
 
   it.scoped("a stream is read from each kind of offset", () =>
     Effect.gen(function*() {
-      const { channel, publish, queue } = yield* declared({
+      const { channel, connection, publish, queue } = yield* declared({
         type: "stream",
         maxAge: "7 days",
         maxLengthBytes: 5_000_000_000,
@@ -123,6 +123,13 @@ describeRabbit("Arguments on RabbitMQ", (it) => {
       assert.strictEqual(yield* read({ interval: "1 hour" }, 4), "0123")
       assert.strictEqual(yield* read(DateTime.unsafeMake("2020-01-01T00:00:00Z"), 4), "0123")
       assert.include("0123", yield* read("last", 1))
+      // Ending with deliveries at hand, and taking nothing: none of them can go back.
+      const consume = channel.consume({ queue, arguments: Arguments.consumer({ streamOffset: "first" }) })
+      assert.strictEqual(yield* Effect.flip(Stream.runForEach(consume, () => Effect.fail("no"))), "no")
+      yield* consume.pipe(Stream.take(1), Stream.runForEach((delivery) => delivery.nack()))
+      yield* channel.nackAll()
+      assert.strictEqual(yield* read("first", 4), "0123")
+      assert.strictEqual((yield* connection.info).epoch, 1)
     }))
 
   it.scoped("exchanges pass on what they cannot route, and headers bind", () =>

@@ -34,6 +34,8 @@ export class DeliveryRecord implements Delivery {
   readonly content: Uint8Array
   readonly noAck: boolean
   settled = false
+  /** Of a stream queue, which keeps its messages whatever becomes of them. */
+  ofStream = false
   /** Given back with all others (basic.recover): it comes again. */
   recovered = false
   private readonly settler: Settler

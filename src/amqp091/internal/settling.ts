@@ -41,7 +41,8 @@ export class Settling implements Settler {
     delivery.settled = true
     this.unsettled.delete(delivery.deliveryTag)
     const deliveryTag = delivery.deliveryTag
-    this.send(settlement, deliveryTag, false)
+    // A stream takes nothing back: RabbitMQ closes the connection over a nack or reject (540).
+    this.send(delivery.ofStream ? "ack" : settlement, deliveryTag, false)
   }
 
   private send(settlement: Settlement, deliveryTag: number, multiple: boolean): void {
@@ -78,7 +79,7 @@ export class Settling implements Settler {
   private settleOldest(settlement: Settlement, belongs: (tag: number) => boolean): void {
     let last = 0
     for (const [tag, delivery] of this.unsettled) {
-      if (!belongs(tag)) break
+      if ((delivery.ofStream && settlement !== "ack") || !belongs(tag)) break
       delivery.settled = true
       this.unsettled.delete(tag)
       last = tag
