@@ -45,15 +45,26 @@ describe("ContentAssembly", () => {
     const piece = pattern(65536)
     Allocation.reset()
     content.piece(piece, 0, 10)
-    assert.deepStrictEqual(Allocation.allocated(), { count: 1, bytes: 160 })
+    assert.deepStrictEqual(Allocation.allocated(), { count: 1, bytes: 20 })
     content.piece(piece, 0, 65536)
-    assert.deepStrictEqual(Allocation.allocated(), { count: 2, bytes: 160 + 16 * 65546 })
+    assert.deepStrictEqual(Allocation.allocated(), { count: 2, bytes: 20 + 2 * 65546 })
 
     const honest = awaiting(1 << 20)
     Allocation.reset()
     for (let read = 0; read < 16; read++) honest.piece(piece, 0, 65536)
     assert.deepStrictEqual(Allocation.allocated(), { count: 1, bytes: 1 << 20 })
     assert.isTrue(honest.isWhole)
+  })
+
+  it("allocates a large body once at its size, however little of it the first read held", () => {
+    const piece = pattern(65536)
+    const content = awaiting(1 << 20)
+    Allocation.reset()
+    content.piece(piece, 0, 65000)
+    for (let read = 0; read < 15; read++) content.piece(piece, 0, 65536)
+    content.piece(piece, 0, (1 << 20) - 65000 - 15 * 65536)
+    assert.isTrue(content.isWhole)
+    assert.deepStrictEqual(Allocation.allocated(), { count: 2, bytes: 2 * 65000 + (1 << 20) })
   })
 
   it("lets a body pass without keeping it", () => {
