@@ -84,6 +84,22 @@ describe("ByteReader", () => {
     bytes.fill(0)
     assert.deepStrictEqual(copy, Uint8Array.of(1, 2))
   })
+
+  it("reads a short text as it is, whatever was read before it", () => {
+    // Few octets, so that texts often share all that tells them apart in a hash.
+    const octet = FastCheck.constantFrom(0x61, 0x62, 0x7f, 0x80, 0xa9, 0xc3, 0xe9, 0xef, 0xbb, 0xbf, 0xff)
+    const lenient = new TextDecoder("utf-8", { ignoreBOM: true })
+    FastCheck.assert(
+      FastCheck.property(FastCheck.array(FastCheck.array(octet, { maxLength: 4 })), (texts) => {
+        for (const text of texts) {
+          const r = new ByteReader().reset(Uint8Array.of(text.length, ...text, 1))
+          assert.strictEqual(r.shortstr(), lenient.decode(Uint8Array.from(text)))
+          assert.strictEqual(r.octet(), 1)
+        }
+      }),
+      { numRuns: 500 }
+    )
+  })
 })
 
 describe("Allocation.copy", () => {
