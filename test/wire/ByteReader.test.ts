@@ -86,6 +86,9 @@ describe("ByteReader", () => {
   })
 
   it("reads a short text as it is, whatever was read before it", () => {
+    // Both have the same hash, and the second one's octets are the first one's characters.
+    assert.strictEqual(reader("06 78786176c3a9").shortstr(), "xxav\u00e9")
+    assert.strictEqual(reader("05 78786176e9").shortstr(), "xxav\ufffd")
     // Few octets, so that texts often share all that tells them apart in a hash.
     const octet = FastCheck.constantFrom(0x61, 0x62, 0x7f, 0x80, 0xa9, 0xc3, 0xe9, 0xef, 0xbb, 0xbf, 0xff)
     const lenient = new TextDecoder("utf-8", { ignoreBOM: true })
