@@ -19,9 +19,10 @@ const none = new Uint8Array(0)
 // Measured: 16 octets cost 53 ns by `ascii` and 67 by TextDecoder, which wants a view; at 24 they are even.
 const shortText = 24
 
-// Short texts read lately, by a hash: names of exchanges and queues, routing keys, consumer tags and header keys come again
-// and again, and a text that is found costs no memory. Only those with as many characters as octets are kept. Their
-// characters are ASCII or U+FFFD, which is no octet, so a text whose characters equal the octets is what they decode to.
+// Short texts read lately, by a hash: names of exchanges and queues, routing keys, consumer tags and header keys
+// come again and again, and a text that is found costs no memory: decoded anew, they were 19 % of what a delivery of
+// 1 KiB allocated. Only those with as many characters as octets are kept. Their characters are ASCII or U+FFFD,
+// which is no octet, so a text whose characters equal the octets is what they decode to.
 const recent: Array<string> = Array.from({ length: 256 }, () => "")
 
 /**

@@ -6,10 +6,10 @@
  */
 import * as Allocation from "../../wire/Allocation.ts"
 
-// An announced size is believed once a sixteenth of it has arrived: a header that lies costs its sender a sixteenth of
-// what it costs us. Until then memory only doubles, so that a first piece a little too small (a read of 64 KiB begins with
-// the end of the message before) does not take nearly all of the memory, and then all of it again: measured at 1 MiB, that
-// costs a fifth of the whole.
+// An announced size is believed once a sixteenth of it has arrived: a header that lies costs its sender a sixteenth
+// of what it costs us. Until then memory only doubles, so that a first piece a little too small (a read of 64 KiB
+// begins with the end of the message before) does not take nearly all of the memory, and then all of it again:
+// without that, consuming 1 MiB cost 1.2 times as much CPU (medians; 1.05 to 1.1 by the least disturbed runs).
 const trust = 16
 
 /** @internal */
