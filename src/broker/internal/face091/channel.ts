@@ -77,7 +77,10 @@ export class ChannelFace {
 
   /** Room or credit may have come back. */
   resume(): void {
-    for (const subscription of this.subscriptions.values()) subscription.consumer?.resume()
+    // Together: else the first consumer would take all there is before the second has its turn.
+    this.client.together(() => {
+      for (const subscription of this.subscriptions.values()) subscription.consumer?.resume()
+    })
   }
 
   /** Answers for all publishes since the last time, in one frame. */
