@@ -42,6 +42,12 @@ export interface CoreOptions {
   readonly fork: (effect: Effect.Effect<void>) => void
 }
 
+/** An update of the secret that the broker has not answered, and the secret it replaced. */
+interface SecretCall {
+  readonly resume: (effect: Effect.Effect<void, CallError>) => void
+  readonly previous: Redacted.Redacted | undefined
+}
+
 /** @internal */
 export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   socket: LiveSocket | undefined
@@ -66,7 +72,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   private isUp = false
   /** The newest password or token, where it was changed. */
   secret: Redacted.Redacted | undefined
-  private secretCalls: Array<(effect: Effect.Effect<void, CallError>) => void> = []
+  private secretCalls: Array<SecretCall> = []
   private readonly blockedTimeoutMillis: number
   private someFull = false
   private readingPaused = false
@@ -190,7 +196,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     this.blockedAt = Infinity
     this.carried = []
     const culprit = end._tag === "Closed" ? Method.nameOf(end.close.classId, end.close.methodId) : undefined
-    for (const resume of this.secretCalls.splice(0)) resume(Effect.fail(fault))
+    this.endSecretCalls(fault)
     for (const channel of Array.from(this.channels)) channel.lost(fault, culprit)
   }
 
@@ -240,7 +246,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
       case "ConnectionUnblocked":
         return this.unblocked()
       case "ConnectionUpdateSecretOk":
-        return this.secretCalls.shift()?.(Effect.void)
+        return this.secretCalls.shift()?.resume(Effect.void)
       default:
         return
     }
@@ -261,16 +267,16 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     return Effect.suspend(() => {
       const refusal = this.refusal(operation, false)
       if (refusal !== undefined) return Effect.fail(refusal)
+      const { secret: previous, socket } = this
       // Away or not: whatever is dialled from now on is given the new one.
       this.secret = secret
-      const { socket } = this
       if (socket === undefined) return Effect.void
       return Effect.async<void, CallError>((resume) => {
-        this.secretCalls.push(resume)
+        this.secretCalls.push({ resume, previous })
         const newSecret = new TextEncoder().encode(Redacted.value(secret))
         const fault = socket.engine.send(0, { _tag: "ConnectionUpdateSecret", newSecret, reason })
         if (fault === undefined) socket.flushNow()
-        else this.secretCalls.pop()?.(Effect.fail(refusedLocally(operation, fault)))
+        else this.secretCalls.pop()?.resume(Effect.fail(refusedLocally(operation, fault)))
       }).pipe(
         Effect.timeoutFail({
           duration: this.operationTimeout,
@@ -278,6 +284,16 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
         })
       )
     })
+  }
+
+  /** A broker closes the connection over a secret it refuses: then the one before it is the good one. */
+  private endSecretCalls(fault: ConnectionLost | ConnectionClosed): void {
+    const calls = this.secretCalls.splice(0)
+    const [first] = calls
+    const isRefusal = fault._tag === "ConnectionClosed" && fault.reason === "Peer" &&
+      fault.code !== Method.ReplyCode.connectionForced
+    if (first !== undefined && isRefusal) this.secret = first.previous
+    for (const { resume } of calls) resume(Effect.fail(fault))
   }
 
   private blocked(reason: string): void {
