@@ -257,16 +257,19 @@ export class OutcomeUnknown extends Data.TaggedError("OutcomeUnknown")<{
 }
 
 /**
- * Some messages of a bulk publish failed; `index` counts from 0 in the order they were given.
+ * Some messages of a bulk publish failed; `index` counts from 0 in the order they were given. `omitted`: how many further
+ * failures were counted and not kept, where a report would have grown without end.
  *
  * @since 0.1.0
  * @category errors
  */
 export class PublishManyError extends Data.TaggedError("PublishManyError")<{
   readonly failures: ReadonlyArray<{ readonly index: number; readonly error: ConfirmError }>
+  readonly omitted?: number | undefined
 }> {
   override get message() {
-    const { length, 0: first } = this.failures
+    const first = this.failures[0]
+    const length = this.failures.length + (this.omitted ?? 0)
     return `${length} ${length === 1 ? "message was" : "messages were"} not confirmed${
       first === undefined ? "" : `, first number ${first.index}: ${first.error.message}`
     }`

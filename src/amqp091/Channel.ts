@@ -318,7 +318,7 @@ export interface ConfirmChannel extends ChannelBase {
   readonly offer: (message: Message) => Effect.Effect<void, CallError>
   /**
    * Waits until every publish is answered for. Fails with what became of messages offered since the last drain; their
-   * indexes count from 0 in the order of the offers.
+   * indexes count from 0 in the order of the offers. The first 10,000 are kept, further ones counted (`omitted`).
    */
   readonly drain: Effect.Effect<void, PublishManyError>
   /** Publishes that the broker has not answered for. */

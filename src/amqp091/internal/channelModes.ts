@@ -129,10 +129,18 @@ export const tx = (core: ChannelCore, semaphore: Effect.Semaphore): TxChannel =>
   }
 }
 
-const outcome = (failures: Failures): Effect.Effect<void, PublishManyError> =>
+const outcome = (failures: Failures, omitted = 0): Effect.Effect<void, PublishManyError> =>
   failures.length === 0
     ? Effect.void
-    : Effect.fail(new PublishManyError({ failures: Arr.sortWith(failures, ({ index }) => index, Order.number) }))
+    : Effect.fail(
+      new PublishManyError({
+        failures: Arr.sortWith(failures, ({ index }) => index, Order.number),
+        ...(omitted === 0 ? {} : { omitted })
+      })
+    )
+
+// Nobody may ever drain: what is kept for it has a bound.
+const keptFailures = 10_000
 
 /** One of many publishes: first it waits for a place in the window, then for its answer, which `answered` hears. */
 class Placing implements PublishWaiter {
@@ -167,6 +175,7 @@ export const confirm = (core: ChannelCore): ConfirmChannel => {
   const { publishing } = core
   let offered = 0
   let failures: Failures = []
+  let omitted = 0
 
   /** Sends a message, and ends when it has its place in the window; fails when it never gets one. */
   const place = (message: Message, placing: Placing): Effect.Effect<void, CallError> =>
@@ -188,7 +197,14 @@ export const confirm = (core: ChannelCore): ConfirmChannel => {
   const offer = (message: Message): Effect.Effect<void, CallError> =>
     Effect.suspend(() => {
       const index = offered++
-      return place(message, new Placing((error) => error !== undefined && failures.push({ index, error })))
+      return place(
+        message,
+        new Placing((error) => {
+          if (error === undefined) return
+          if (failures.length < keptFailures) failures.push({ index, error })
+          else omitted++
+        })
+      )
     })
 
   const publishAll = (messages: Iterable<Message>): Effect.Effect<void, PublishManyError> =>
@@ -209,10 +225,11 @@ export const confirm = (core: ChannelCore): ConfirmChannel => {
     drain: Effect.zipRight(
       publishing.whenIdle,
       Effect.suspend(() => {
-        const all = failures
+        const failed = outcome(failures, omitted)
         failures = []
+        omitted = 0
         offered = 0
-        return outcome(all)
+        return failed
       })
     ),
     unconfirmed: Effect.sync(() => publishing.unconfirmed)
