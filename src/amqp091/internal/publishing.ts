@@ -247,7 +247,9 @@ const sizeIn = /message size (\d+)/
  * was the oldest one without an answer (a broker answers in order).
  */
 const culpritOf = (error: ChannelError): (outgoing: Outgoing) => boolean => {
-  const exchange = exchangeIn.exec(error.text)?.[1]
+  const named = exchangeIn.exec(error.text)?.[1]
+  // RabbitMQ's name of the default exchange, where it speaks of permissions.
+  const exchange = named === "amq.default" ? "" : named
   if (exchange !== undefined) return (sent) => sent.method.exchange === exchange
   const size = sizeIn.exec(error.text)?.[1]
   if (size !== undefined) return (sent) => sent.body.length === Number(size)
