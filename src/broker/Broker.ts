@@ -67,15 +67,26 @@ export class Broker extends Context.Tag("effect-amqp/Broker")<Broker, {
   readonly dropConnections: Effect.Effect<number>
   /** While on, a new client's pipe is cut as soon as it is there. */
   readonly refuseConnections: (refuse: boolean) => Effect.Effect<void>
-  /** Adds a user, or gives a known one another password, and opens virtual hosts to it. Default: "/". */
-  readonly addUser: (user: {
-    readonly name: string
-    readonly password: Redacted.Redacted
-    readonly vhosts?: ReadonlyArray<string> | undefined
-  }) => Effect.Effect<void>
+  /** Adds a user, or gives a known one another password, and opens virtual hosts to it. */
+  readonly addUser: (user: User) => Effect.Effect<void>
   /** Adds a virtual host, open to `guest`. */
   readonly addVhost: (name: string) => Effect.Effect<void>
 }>() {}
+
+/**
+ * Somebody who may come in.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface User {
+  readonly name: string
+  readonly password: Redacted.Redacted
+  /** Where it may come in. Default: "/". */
+  readonly vhosts?: ReadonlyArray<string> | undefined
+  /** What it may do there. Default: everything. */
+  readonly permissions?: Model.Permissions | undefined
+}
 
 /**
  * Where a broker listens, and who may come in besides `guest`.
@@ -92,13 +103,7 @@ export interface Options {
   /** Virtual hosts besides "/", open to `guest`. Default: none. */
   readonly vhosts?: ReadonlyArray<string> | undefined
   /** Default: none. */
-  readonly users?:
-    | ReadonlyArray<{
-      readonly name: string
-      readonly password: Redacted.Redacted
-      readonly vhosts?: ReadonlyArray<string> | undefined
-    }>
-    | undefined
+  readonly users?: ReadonlyArray<User> | undefined
 }
 
 /**
@@ -116,7 +121,7 @@ export const make = (
     const server = yield* Transport.TransportServer
     const clock = yield* Effect.clock
     const now = () => clock.unsafeCurrentTimeMillis()
-    const model = Model.make<Content>()
+    const model = Model.make<Content>({ headers: ({ properties }) => properties.decoded.headers })
     const faces = new Set<ConnectionFace>()
     let refusing = false
     let tags = 0
@@ -125,9 +130,9 @@ export const make = (
       model.addVhost(name)
       model.permit("guest", name)
     }
-    const addUser = (user: NonNullable<Options["users"]>[number]): void => {
+    const addUser = (user: User): void => {
       model.addUser(user.name, user.password)
-      for (const vhost of user.vhosts ?? ["/"]) model.permit(user.name, vhost)
+      for (const vhost of user.vhosts ?? ["/"]) model.permit(user.name, vhost, user.permissions)
     }
     for (const vhost of options.vhosts ?? []) addVhost(vhost)
     for (const user of options.users ?? []) addUser(user)

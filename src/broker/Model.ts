@@ -21,12 +21,16 @@ import { VirtualHost as VirtualHostImpl } from "./internal/model/virtualHost.ts"
 export type Kind = "exchange" | "queue"
 
 /**
- * How an exchange chooses: by equal routing key, all, or by pattern (`*` is one word, `#` any number of words).
+ * How an exchange chooses: by equal routing key, all, by pattern (`*` is one word, `#` any number of words), or by the
+ * message's headers, which a binding's arguments are held against.
+ *
+ * Of those `x-match` says how: `all` must be there and equal, or `any` one of them; names that start with `x-` count only
+ * with `all-with-x` and `any-with-x`. A `null` asks for no more than that the header be there. Default: `all`.
  *
  * @since 0.1.0
  * @category models
  */
-export type ExchangeType = "direct" | "fanout" | "topic"
+export type ExchangeType = "direct" | "fanout" | "topic" | "headers"
 
 /**
  * The extra arguments of a declaration or binding, by name. Values are compared by structure, integers by value.
@@ -121,6 +125,48 @@ export interface AccessRefused {
 }
 
 /**
+ * The user has not this permission on it. The default exchange goes by the name of `amq.default` here, as it does for
+ * the patterns of permissions.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export interface NotPermitted {
+  readonly _tag: "NotPermitted"
+  readonly permission: keyof Permissions
+  readonly kind: Kind
+  readonly name: string
+  readonly vhost: string
+  readonly user: string
+}
+
+/**
+ * Not declared, for an argument that names an exchange is no text.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export interface NotAName {
+  readonly _tag: "NotAName"
+  readonly kind: Kind
+  readonly name: string
+  readonly vhost: string
+  readonly argument: string
+  readonly received: unknown
+}
+
+/**
+ * Not bound to a headers exchange, for this `x-match` is none of the four there are.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export interface UnknownMatch {
+  readonly _tag: "UnknownMatch"
+  readonly received: unknown
+}
+
+/**
  * No exchange is of this type.
  *
  * @since 0.1.0
@@ -137,7 +183,17 @@ export interface UnknownExchangeType {
  * @since 0.1.0
  * @category errors
  */
-export type Refusal = NotFound | Inequivalent | Locked | InUse | NotEmpty | AccessRefused | UnknownExchangeType
+export type Refusal =
+  | NotFound
+  | Inequivalent
+  | Locked
+  | InUse
+  | NotEmpty
+  | AccessRefused
+  | NotPermitted
+  | NotAName
+  | UnknownMatch
+  | UnknownExchangeType
 
 /**
  * Tells a refusal from every other result of this module: nothing else here has a `_tag`.
@@ -157,6 +213,8 @@ export const isRefusal = (result: unknown): result is Refusal =>
 export interface Message<out C> {
   readonly exchange: string
   readonly routingKey: string
+  /** Routed by these besides: a queue that several lead to takes it once. Default: none. */
+  readonly furtherKeys?: ReadonlyArray<string> | undefined
   readonly persistent: boolean
   /** Of the body, in bytes. */
   readonly size: number
@@ -249,7 +307,10 @@ export interface ExchangeOptions {
   readonly autoDelete?: boolean | undefined
   /** Clients may not publish to it. Default: false. */
   readonly internal?: boolean | undefined
-  /** Default: none. Only `alternate-exchange` must be the same when it is declared again. */
+  /**
+   * Default: none. `alternate-exchange` names the exchange that gets what no binding of this one takes; it alone must be
+   * the same when this one is declared again.
+   */
   readonly arguments?: Arguments | undefined
 }
 
@@ -300,6 +361,21 @@ export interface QueueBinding {
 }
 
 /**
+ * Which messages of one exchange, `source`, another takes. Two with equal fields are one; a message that comes round in a
+ * circle of them is routed by each exchange once.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ExchangeBinding {
+  readonly destination: string
+  readonly source: string
+  readonly routingKey: string
+  /** Default: none. */
+  readonly arguments?: Arguments | undefined
+}
+
+/**
  * A consumer to be. The three functions are called from within operations on the model, never one inside another's
  * `receive`; they may call the model.
  *
@@ -323,6 +399,10 @@ export interface SubscribeOptions<in C> {
  * Somebody at work in a virtual host: who may use which exclusive queue, and who holds which consumers and unsettled
  * entries. A child shares its parent's rights and is released with it, or alone.
  *
+ * Permissions are asked for at each call: to declare or delete, `configure`; to publish, `write` the exchange; to get,
+ * consume or purge, `read` the queue; to bind or unbind, `write` the destination and `read` the source; and for what is
+ * made with an alternate or a dead-letter exchange, also `read` it and `write` that exchange. To find needs none.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -343,8 +423,13 @@ export interface Client<in out C> {
   bindQueue(binding: QueueBinding): Refusal | undefined
   /** A binding, exchange or queue that does not exist counts as unbound. */
   unbindQueue(binding: QueueBinding): Refusal | undefined
+  bindExchange(binding: ExchangeBinding): Refusal | undefined
+  /** A binding or exchange that does not exist counts as unbound. */
+  unbindExchange(binding: ExchangeBinding): Refusal | undefined
   /** How many queues took it. */
   publish(message: Message<C>): number | Refusal
+  /** Why `publish` would refuse any message to this exchange; it need not be asked before. */
+  canPublish(exchange: string): Refusal | undefined
   /** The oldest ready entry, if any; `queue.readyCount` is what remains. */
   get(queue: string, options?: { readonly noAck?: boolean | undefined }): Entry<C> | Refusal | undefined
   /** A consumer that gets nothing before its first `resume`. */
@@ -373,7 +458,21 @@ export interface VirtualHost<in out C> {
   readonly name: string
   readonly exchanges: ReadonlyMap<string, Exchange>
   readonly queues: ReadonlyMap<string, Queue>
-  client(): Client<C>
+  /** Somebody with the permissions of this user, as they are at each call; without a user, somebody who may do all. */
+  client(user?: string): Client<C>
+}
+
+/**
+ * On which names a user has which permission, in one virtual host. A pattern that is not anchored fits a part of a name;
+ * `/^$/` fits none. Default of each: all names.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Permissions {
+  readonly configure?: RegExp | undefined
+  readonly write?: RegExp | undefined
+  readonly read?: RegExp | undefined
 }
 
 /**
@@ -388,8 +487,11 @@ export interface Model<in out C> {
   addVhost(name: string): VirtualHost<C>
   /** A new user, or a new password. */
   addUser(name: string, password: Redacted.Redacted<string>): void
-  /** Opens a virtual host to a user; nothing for a user that does not exist. */
-  permit(user: string, vhost: string): void
+  /**
+   * Opens a virtual host to a user, or changes what it may do there; nothing for a user that does not exist. Default:
+   * everything.
+   */
+  permit(user: string, vhost: string, permissions?: Permissions): void
   authenticate(user: string, password: Redacted.Redacted<string>): boolean
   /** May the user enter; whether the virtual host exists is not asked. */
   canAccess(user: string, vhost: string): boolean
@@ -401,7 +503,9 @@ export interface Model<in out C> {
  * @since 0.1.0
  * @category models
  */
-export interface Options {
+export interface Options<in C = unknown> {
+  /** The headers of a message; asked only when it meets a headers exchange. Default: it has none. */
+  readonly headers?: ((content: C) => Arguments | undefined) | undefined
   /**
    * What follows `amq.gen-` in the name of a queue declared without one; never twice the same. Default: 1, 2, 3, …, which
    * tests can rely on and strangers can guess.
@@ -422,15 +526,16 @@ export interface Options {
  * @since 0.1.0
  * @category constructors
  */
-export const make = <C>(options: Options = {}): Model<C> => {
+export const make = <C>(options: Options<C> = {}): Model<C> => {
   let generated = 0
   const generateName = options.generateName ?? (() => String(++generated))
+  const headers = options.headers ?? (() => undefined)
   const vhosts = new Map<string, VirtualHostImpl<C>>()
   const access = new Access()
   const addVhost = (name: string): VirtualHostImpl<C> => {
     const known = vhosts.get(name)
     if (known !== undefined) return known
-    const vhost = new VirtualHostImpl<C>(name, generateName)
+    const vhost = new VirtualHostImpl<C>({ name, generateName, headers, access })
     vhosts.set(name, vhost)
     return vhost
   }
@@ -441,7 +546,7 @@ export const make = <C>(options: Options = {}): Model<C> => {
     vhosts,
     addVhost,
     addUser: (name, password) => access.addUser(name, password),
-    permit: (user, vhost) => access.permit(user, vhost),
+    permit: (user, vhost, permissions) => access.permit(user, vhost, permissions),
     authenticate: (user, password) => access.authenticate(user, password),
     canAccess: (user, vhost) => access.canAccess(user, vhost)
   }

@@ -18,6 +18,16 @@ export class Place extends Context.Tag("test/Place")<Place, {
   readonly vhost: string
   /** A connection of its own, which does not dial again. Default: to `vhost`. */
   readonly connect: (vhost?: string) => Effect.Effect<Connection.Connection, AmqpError.ConnectError, Scope.Scope>
+  /** A new user who may do so much in `vhost` (patterns as RabbitMQ has them), and a connection of its own. */
+  readonly connectAs: (permissions: {
+    readonly configure: RegExp
+    readonly write: RegExp
+    readonly read: RegExp
+  }) => Effect.Effect<
+    { readonly connection: Connection.Connection; readonly user: string },
+    AmqpError.ConnectError,
+    Scope.Scope
+  >
   /** A pipe to the broker, on which nothing was said yet. */
   readonly dial: Effect.Effect<Transport.Pipe, AmqpError.ConnectError, Scope.Scope>
   /** How many channels are open in `vhost`, as the broker counts. */

@@ -3,6 +3,7 @@ import { Connection } from "effect-amqp/amqp091"
 import { NodeTransport } from "effect-amqp/node"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import { randomUUID } from "node:crypto"
 import * as Reconnect from "../../src/Reconnect.ts"
 import { Transport } from "../../src/Transport.ts"
@@ -26,6 +27,25 @@ const layerPlace = Layer.effect(
           Transport,
           transport
         ),
+      connectAs: ({ configure, read, write }) =>
+        Effect.gen(function*() {
+          const user = `user-${randomUUID()}`
+          const patterns = { configure: configure.source, write: write.source, read: read.source }
+          yield* Effect.orDie(rabbit.addUser(user, "secret", patterns))
+          const connection = yield* Effect.provideService(
+            Connection.make({
+              host,
+              port,
+              vhost: rabbit.vhost,
+              username: user,
+              password: Redacted.make("secret"),
+              reconnect: Reconnect.none
+            }),
+            Transport,
+            transport
+          )
+          return { connection, user }
+        }),
       dial: transport.dial({ scheme: "amqp", host, port }),
       channels: rabbit.ctl("list_channels", "--no-table-headers", "pid", "vhost").pipe(
         Effect.map((text) => text.split("\n").filter((line) => line.endsWith(rabbit.vhost)).length),

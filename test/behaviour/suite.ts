@@ -2,14 +2,21 @@
 import { consuming } from "./consuming.ts"
 import { conversations } from "./conversations.ts"
 import { life } from "./life.ts"
+import { permissions } from "./permissions.ts"
 import type { It } from "./place.ts"
 import { publishing } from "./publishing.ts"
+import { alternates, exchangeBindings, furtherKeys, headersExchanges } from "./routing.ts"
 import { exchanges, queues, routing } from "./topology.ts"
 
 export const behaviour = (it: It): void => {
   queues(it)
   exchanges(it)
   routing(it)
+  headersExchanges(it)
+  alternates(it)
+  exchangeBindings(it)
+  furtherKeys(it)
+  permissions(it)
   publishing(it)
   consuming(it)
   life(it)

@@ -14,21 +14,21 @@ const locked = (queue: string, vhost: string): string =>
       "declaration."
   )
 
-const notFound = (method: string, text: string) => ({
+export const notFound = (method: string, text: string) => ({
   reason: "NotFound" as const,
   code: 404,
   text: limited(`NOT_FOUND - ${text}`),
   method
 })
 
-const precondition = (method: string, text: string) => ({
+export const precondition = (method: string, text: string) => ({
   reason: "PreconditionFailed" as const,
   code: 406,
   text: limited(`PRECONDITION_FAILED - ${text}`),
   method
 })
 
-const forbidden = (method: string, text: string) => ({
+export const forbidden = (method: string, text: string) => ({
   reason: "AccessRefused" as const,
   code: 403,
   text: `ACCESS_REFUSED - ${text}`,

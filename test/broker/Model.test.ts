@@ -89,15 +89,19 @@ const listen = (
 
 describe("Model", () => {
   describe("exchanges", () => {
-    it("has the default, direct, fanout and topic exchange in every virtual host", () => {
+    it("has the exchanges of RabbitMQ in every virtual host", () => {
       const { vhost } = open()
       assert.deepStrictEqual(
-        Array.from(vhost.exchanges.values(), ({ name, type, durable }) => [name, type, durable]),
-        [["", "direct", true], ["amq.direct", "direct", true], ["amq.fanout", "fanout", true], [
-          "amq.topic",
-          "topic",
-          true
-        ]]
+        Array.from(vhost.exchanges.values(), ({ durable, internal, name, type }) => [name, type, durable, internal]),
+        [
+          ["", "direct", true, false],
+          ["amq.direct", "direct", true, false],
+          ["amq.fanout", "fanout", true, false],
+          ["amq.topic", "topic", true, false],
+          ["amq.headers", "headers", true, false],
+          ["amq.match", "headers", true, false],
+          ["amq.rabbitmq.trace", "topic", true, true]
+        ]
       )
     })
 

@@ -7,6 +7,7 @@ import type { RawProperties } from "../../../amqp091/internal/rawProperties.ts"
 import * as Method from "../../../amqp091/Method.ts"
 import type { Client, Consumer, Entry, Refusal } from "../../Model.ts"
 import * as Model from "../../Model.ts"
+import { furtherKeys, withoutBcc } from "./furtherKeys.ts"
 import type { Fault } from "./refusals.ts"
 import { fault, isHard, toFault } from "./refusals.ts"
 
@@ -46,6 +47,16 @@ interface Subscription {
   unacked: number
   consumer: Consumer | undefined
 }
+
+/** A name as RabbitMQ takes it where things are declared, deleted or bound. */
+const oneLine = (name: string): string => name.replaceAll(/[\r\n]/g, "")
+
+const exchangeBinding = (method: Method.ExchangeBind | Method.ExchangeUnbind): Model.ExchangeBinding => ({
+  destination: oneLine(method.destination),
+  source: oneLine(method.source),
+  routingKey: method.routingKey,
+  arguments: method.arguments
+})
 
 /** @internal */
 export class ChannelFace {
@@ -105,25 +116,35 @@ export class ChannelFace {
       case "ExchangeDelete":
         return this.done(
           method,
-          this.client.deleteExchange(method.exchange, { ifUnused: method.ifUnused }),
+          this.client.deleteExchange(oneLine(method.exchange), { ifUnused: method.ifUnused }),
           () => method.noWait ? undefined : { _tag: "ExchangeDeleteOk" }
+        )
+      case "ExchangeBind":
+        return this.done(
+          method,
+          this.client.bindExchange(exchangeBinding(method)),
+          () => method.noWait ? undefined : { _tag: "ExchangeBindOk" }
+        )
+      case "ExchangeUnbind":
+        return this.done(
+          method,
+          this.client.unbindExchange(exchangeBinding(method)),
+          () => method.noWait ? undefined : { _tag: "ExchangeUnbindOk" }
         )
       case "QueueDeclare":
         return this.queueDeclare(method)
       case "QueueBind":
-        return this.queueBind(method)
-      case "QueueUnbind":
-        return this.withQueue(method, (queue) =>
+        return this.withBinding(method, (binding) =>
           this.done(
             method,
-            this.client.unbindQueue({
-              queue,
-              exchange: method.exchange,
-              routingKey: method.routingKey,
-              arguments: method.arguments
-            }),
-            () => ({ _tag: "QueueUnbindOk" })
+            this.client.bindQueue(binding),
+            () => method.noWait ? undefined : { _tag: "QueueBindOk" }
           ))
+      case "QueueUnbind":
+        return this.withBinding(
+          method,
+          (binding) => this.done(method, this.client.unbindQueue(binding), () => ({ _tag: "QueueUnbindOk" }))
+        )
       case "QueuePurge":
         return this.withQueue(
           method,
@@ -138,7 +159,7 @@ export class ChannelFace {
         return this.withQueue(method, (queue) =>
           this.done(
             method,
-            this.client.deleteQueue(queue, { ifUnused: method.ifUnused, ifEmpty: method.ifEmpty }),
+            this.client.deleteQueue(oneLine(queue), { ifUnused: method.ifUnused, ifEmpty: method.ifEmpty }),
             (messageCount) => method.noWait ? undefined : { _tag: "QueueDeleteOk", messageCount }
           ))
       case "BasicQos":
@@ -194,9 +215,10 @@ export class ChannelFace {
   // --- Topology ---
 
   private exchangeDeclare(method: Method.ExchangeDeclare): void {
+    const exchange = oneLine(method.exchange)
     const result = method.passive
-      ? this.client.findExchange(method.exchange)
-      : this.client.declareExchange(method.exchange, method.type, {
+      ? this.client.findExchange(exchange)
+      : this.client.declareExchange(exchange, method.type, {
         durable: method.durable,
         autoDelete: method.autoDelete,
         internal: method.internal,
@@ -208,9 +230,9 @@ export class ChannelFace {
   private queueDeclare(method: Method.QueueDeclare): void {
     // Unlike every other method, a passive declaration takes an empty name as it is.
     const result = method.passive
-      ? this.client.findQueue(method.queue)
+      ? this.client.findQueue(oneLine(method.queue))
       : this.client.declareQueue({
-        name: method.queue === "" ? undefined : method.queue,
+        name: oneLine(method.queue),
         durable: method.durable,
         exclusive: method.exclusive,
         autoDelete: method.autoDelete,
@@ -245,18 +267,18 @@ export class ChannelFace {
     else use(queue)
   }
 
-  private queueBind(method: Method.QueueBind): void {
-    this.withQueue(method, (queue) => {
-      // Both empty: the last declared queue, bound by its own name (0-9-1, queue.bind).
-      const routingKey = method.queue === "" && method.routingKey === "" ? queue : method.routingKey
-      const result = this.client.bindQueue({
-        queue,
-        exchange: method.exchange,
-        routingKey,
+  private withBinding(
+    method: Method.QueueBind | Method.QueueUnbind,
+    use: (binding: Model.QueueBinding) => void
+  ): void {
+    this.withQueue(method, (queue) =>
+      use({
+        queue: oneLine(queue),
+        exchange: oneLine(method.exchange),
+        // Both empty: the last declared queue, bound by its own name (0-9-1, queue.bind).
+        routingKey: method.queue === "" && method.routingKey === "" ? queue : method.routingKey,
         arguments: method.arguments
-      })
-      this.done(method, result, () => method.noWait ? undefined : { _tag: "QueueBindOk" })
-    })
+      }))
   }
 
   // --- Publishing ---
@@ -265,21 +287,23 @@ export class ChannelFace {
     if (method.immediate) {
       return this.peer.closeConnection(fault(Method.ReplyCode.notImplemented, "immediate=true"), method)
     }
-    const { deliveryMode, userId } = properties.decoded
+    const { deliveryMode, headers, userId } = properties.decoded
     if (userId !== undefined && userId !== this.peer.user) {
-      return this.peer.closeChannel(
-        this.number,
+      return this.unfit(
+        method,
         fault(
           Method.ReplyCode.preconditionFailed,
           `user_id property set to '${userId}' but authenticated user was '${this.peer.user}'`
-        ),
-        method
+        )
       )
     }
-    const content: Content = { properties, body }
+    const keys = headers === undefined ? undefined : furtherKeys(headers)
+    if (keys !== undefined && "code" in keys) return this.unfit(method, keys)
+    const content: Content = { properties: keys === undefined ? properties : withoutBcc(properties), body }
     const result = this.client.publish({
       exchange: method.exchange,
       routingKey: method.routingKey,
+      furtherKeys: keys,
       persistent: deliveryMode === 2,
       size: body.length,
       content
@@ -295,6 +319,13 @@ export class ChannelFace {
       }, content)
     }
     if (this.confirming) this.published++
+  }
+
+  /** An exchange that takes no message at all is the first thing to be wrong with one. */
+  private unfit(method: Method.BasicPublish, reason: Fault): void {
+    const refusal = this.client.canPublish(method.exchange)
+    if (refusal === undefined) this.peer.closeChannel(this.number, reason, method)
+    else this.refuse(method, refusal)
   }
 
   // --- Delivering ---

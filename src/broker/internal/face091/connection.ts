@@ -50,6 +50,7 @@ const serverProperties: FieldTable.FieldTable = {
   information: "An embedded broker, in memory",
   capabilities: {
     publisher_confirms: true,
+    exchange_exchange_bindings: true,
     "basic.nack": true,
     consumer_cancel_notify: true,
     per_consumer_qos: true,
@@ -359,7 +360,7 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
       )
     }
     this.vhost = vhost.name
-    this.client = vhost.client()
+    this.client = vhost.client(this.user)
     this.engine.handshake({ _tag: "ConnectionOpenOk" })
     this.deadline = Infinity
     this.engine.touch(this.options.now())

@@ -3,9 +3,9 @@
  *
  * @since 0.1.0
  */
-import * as FieldTable from "../../../amqp091/FieldTable.ts"
 import { ReplyCode } from "../../../amqp091/Method.ts"
 import type { Kind, Refusal } from "../../Model.ts"
+import { bare, term, typeName } from "./erlang.ts"
 
 /** What a close says. @internal */
 export interface Fault {
@@ -42,36 +42,10 @@ export const fault = (code: number, text: string): Fault => ({
 
 const named = (kind: Kind, name: string, vhost: string): string => `${kind} '${name}' in vhost '${vhost}'`
 
-const wireTypes: Record<string, string> = {
-  int8: "byte",
-  uint8: "unsignedbyte",
-  int16: "short",
-  uint16: "unsignedshort",
-  int32: "signedint",
-  uint32: "unsignedint",
-  int64: "long",
-  longstr: "longstr",
-  double: "double",
-  float: "float"
-}
-
-const bare = (value: unknown): string => `'${String(FieldTable.isTyped(value) ? value.value : value)}'`
-
 /** Two values are printed bare; where one is missing, the other one with its type. */
 const described = (value: unknown, other: unknown): string => {
   if (value === undefined) return "none"
-  if (other !== undefined) return bare(value)
-  if (FieldTable.isTyped(value)) {
-    return `the value '${String(value.value)}' of type '${wireTypes[value.type] ?? value.type}'`
-  }
-  const type = typeof value === "number"
-    ? Number.isInteger(value) ? Math.abs(value) < 2 ** 31 ? "signedint" : "long" : "double"
-    : typeof value === "bigint"
-    ? "long"
-    : typeof value === "boolean"
-    ? "bool"
-    : "longstr"
-  return `the value '${String(value)}' of type '${type}'`
+  return other === undefined ? `the value '${bare(value)}' of type '${typeName(value)}'` : `'${bare(value)}'`
 }
 
 /** @internal */
@@ -99,10 +73,29 @@ export const toFault = (refusal: Refusal): Fault => {
       return fault(ReplyCode.preconditionFailed, `${named("queue", refusal.name, refusal.vhost)} not empty`)
     case "UnknownExchangeType":
       return fault(ReplyCode.commandInvalid, `unknown exchange type '${refusal.type}'`)
+    case "NotPermitted":
+      return fault(
+        ReplyCode.accessRefused,
+        `access to ${named(refusal.kind, refusal.name, refusal.vhost)} refused for user '${refusal.user}'`
+      )
+    case "NotAName":
+      return fault(
+        ReplyCode.preconditionFailed,
+        `invalid type '${typeName(refusal.received)}' for arg '${refusal.argument}' in ${
+          named(refusal.kind, refusal.name, refusal.vhost)
+        }`
+      )
+    case "UnknownMatch":
+      return fault(ReplyCode.preconditionFailed, unknownMatch(refusal.received))
     case "AccessRefused":
       return fault(ReplyCode.accessRefused, refusedAccess(refusal))
   }
 }
+
+const unknownMatch = (received: unknown): string =>
+  typeof received === "string"
+    ? `Invalid x-match field value ${term(received)}; expected all, any, all-with-x, or any-with-x`
+    : `Invalid x-match field type ${typeName(received)} (value ${term(received)}); expected longstr`
 
 const refusedAccess = (refusal: Extract<Refusal, { readonly _tag: "AccessRefused" }>): string => {
   const { kind, name, vhost } = refusal

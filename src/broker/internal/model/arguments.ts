@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as DateTime from "effect/DateTime"
 import type * as Model from "../../Model.ts"
 
 /** What RabbitMQ's classic queues hold to; any other argument may change freely from one declaration to the next. */
@@ -48,6 +49,30 @@ export const sameValue = (left: unknown, right: unknown): boolean => {
     keys.every((key) => Object.hasOwn(right, key) && sameValue(left[key], right[key]))
 }
 
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+const textOf = (bytes: Uint8Array): string | Uint8Array => {
+  try {
+    return decoder.decode(bytes)
+  } catch {
+    return bytes
+  }
+}
+
+const bare = (value: unknown): unknown =>
+  value instanceof Uint8Array
+    ? textOf(value)
+    : DateTime.isDateTime(value)
+    ? Math.floor(DateTime.toEpochMillis(value) / 1000)
+    : value
+
+/**
+ * The same but for its type, as RabbitMQ compares: text and the bytes it is made of, a time and its seconds.
+ *
+ * @internal
+ */
+export const sameArgument = (left: unknown, right: unknown): boolean => sameValue(bare(left), bare(right))
+
 /**
  * The first argument, of those that count, in which a declaration differs from what exists.
  *
@@ -58,4 +83,4 @@ export const differing = (
   current: Model.Arguments,
   received: Model.Arguments
 ): string | undefined =>
-  (kind === "queue" ? queueArguments : exchangeArguments).find((name) => !sameValue(current[name], received[name]))
+  (kind === "queue" ? queueArguments : exchangeArguments).find((name) => !sameArgument(current[name], received[name]))

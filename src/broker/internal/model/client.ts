@@ -5,11 +5,18 @@
  * @since 0.1.0
  */
 import type * as Model from "../../Model.ts"
+import { allows, type Rights } from "./access.ts"
 import { differing } from "./arguments.ts"
-import { type Exchange, isExchangeType } from "./exchange.ts"
+import { type Binding, type Exchange, isExchangeType } from "./exchange.ts"
+import { unknownMatch } from "./headers.ts"
 import { Links } from "./links.ts"
 import { Consumer, type Entry, type Holder, type Owner, type Queue } from "./queue.ts"
 import type { VirtualHost } from "./virtualHost.ts"
+
+// What permissions know the default exchange by.
+const defaultExchange = "amq.default"
+
+type Route = { readonly routingKey: string; readonly arguments?: Model.Arguments | undefined }
 
 const isReserved = (name: string): boolean => name.startsWith("amq.")
 
@@ -22,15 +29,18 @@ export class Client<C> implements Model.Client<C>, Holder<C> {
   /** Whose exclusive queues it may use: shared by parent and children. */
   readonly #owner: Owner<C>
   readonly #children = new Set<Client<C>>()
+  /** `undefined`: may do everything. */
+  readonly #rights: Rights | undefined
 
-  constructor(vhost: VirtualHost<C>, parent: Client<C> | undefined) {
+  constructor(vhost: VirtualHost<C>, parent: Client<C> | undefined, rights: Rights | undefined) {
     this.#vhost = vhost
     this.#parent = parent
+    this.#rights = rights
     this.#owner = parent === undefined ? { queues: new Set() } : parent.#owner
   }
 
   child(): Client<C> {
-    const child = new Client(this.#vhost, this)
+    const child = new Client(this.#vhost, this, this.#rights)
     this.#children.add(child)
     return child
   }
@@ -56,6 +66,8 @@ export class Client<C> implements Model.Client<C>, Holder<C> {
   declareExchange(name: string, type: string, options: Model.ExchangeOptions = {}): Model.Exchange | Model.Refusal {
     if (!isExchangeType(type)) return { _tag: "UnknownExchangeType", type }
     if (name === "") return this.#defaultExchange()
+    const barred = this.#barred("configure", "exchange", name)
+    if (barred !== undefined) return barred
     const current = this.#vhost.exchanges.get(name)
     if (current !== undefined) {
       return this.#inequivalent(current, "exchange", options, [
@@ -66,7 +78,8 @@ export class Client<C> implements Model.Client<C>, Holder<C> {
       ]) ?? current
     }
     if (isReserved(name)) return this.#refused("ReservedName", "exchange", name)
-    return this.#vhost.addExchange(name, type, options)
+    return this.#barredForwarding("exchange", name, "alternate-exchange", options.arguments) ??
+      this.#vhost.addExchange(name, type, options)
   }
 
   findExchange(name: string): Model.Exchange | Model.Refusal {
@@ -76,6 +89,8 @@ export class Client<C> implements Model.Client<C>, Holder<C> {
   deleteExchange(name: string, options: { readonly ifUnused?: boolean | undefined } = {}): Model.Refusal | undefined {
     if (name === "") return this.#defaultExchange()
     if (isReserved(name)) return this.#refused("SystemExchange", "exchange", name)
+    const barred = this.#barred("configure", "exchange", name)
+    if (barred !== undefined) return barred
     const exchange = this.#vhost.exchanges.get(name)
     if (exchange === undefined) return undefined
     if (options.ifUnused === true && exchange.bindingCount > 0) {
@@ -86,9 +101,12 @@ export class Client<C> implements Model.Client<C>, Holder<C> {
   }
 
   declareQueue(options: Model.QueueOptions = {}): Model.Queue | Model.Refusal {
-    const name = options.name ?? ""
+    const given = options.name ?? ""
+    if (isReserved(given)) return this.#refused("ReservedName", "queue", given)
+    const name = given === "" ? this.#vhost.newQueueName() : given
     const owner = options.exclusive === true ? this.#owner : undefined
-    if (isReserved(name)) return this.#refused("ReservedName", "queue", name)
+    const barred = this.#barred("configure", "queue", name)
+    if (barred !== undefined) return barred
     const current = this.#vhost.queues.get(name)
     if (current !== undefined) {
       if (current.owner !== owner) return this.#locked(name)
@@ -97,7 +115,8 @@ export class Client<C> implements Model.Client<C>, Holder<C> {
         ["auto_delete", current.autoDelete, options.autoDelete ?? false]
       ]) ?? current
     }
-    return this.#vhost.addQueue(name, owner, options)
+    return this.#barredForwarding("queue", name, "x-dead-letter-exchange", options.arguments) ??
+      this.#vhost.addQueue(name, owner, options)
   }
 
   findQueue(name: string): Model.Queue | Model.Refusal {
@@ -105,6 +124,8 @@ export class Client<C> implements Model.Client<C>, Holder<C> {
   }
 
   deleteQueue(name: string, options: Model.DeleteQueueOptions = {}): number | Model.Refusal {
+    const barred = this.#barred("configure", "queue", name)
+    if (barred !== undefined) return barred
     if (!this.#vhost.queues.has(name)) return 0
     return this.#withQueue<number>(name, (queue) => {
       if (options.ifEmpty === true && queue.readyCount > 0) return { _tag: "NotEmpty", name, vhost: this.#vhost.name }
@@ -116,49 +137,46 @@ export class Client<C> implements Model.Client<C>, Holder<C> {
   }
 
   purgeQueue(name: string): number | Model.Refusal {
-    return this.#withQueue(name, (queue) => queue.purge())
+    return this.#barred("read", "queue", name) ?? this.#withQueue(name, (queue) => queue.purge())
   }
 
-  bindQueue(binding: Model.QueueBinding): Model.Refusal | undefined {
-    if (binding.exchange === "") return this.#defaultExchange()
-    const exchange = this.#vhost.exchanges.get(binding.exchange)
-    if (exchange === undefined) return this.#notFound("exchange", binding.exchange)
-    return this.#withQueue(binding.queue, (queue) => {
-      const added = exchange.bind(queue, binding.routingKey, binding.arguments ?? {})
-      if (added !== undefined) queue.bindings.add(added)
-      return undefined
-    })
+  bindQueue({ exchange, queue, ...route }: Model.QueueBinding): Model.Refusal | undefined {
+    return this.#bind("queue", queue, exchange, route)
   }
 
-  unbindQueue(binding: Model.QueueBinding): Model.Refusal | undefined {
-    if (binding.exchange === "") return this.#defaultExchange()
-    const exchange = this.#vhost.exchanges.get(binding.exchange)
-    const queue = this.#vhost.queues.get(binding.queue)
-    if (exchange === undefined || queue === undefined) return undefined
-    const found = exchange.find(queue, binding.routingKey, binding.arguments ?? {})
-    if (found === undefined) return undefined
-    if (!this.#mayUse(queue)) return this.#locked(queue.name)
-    exchange.unbind(found)
-    queue.bindings.delete(found)
-    this.#vhost.autoDelete(exchange)
-    return undefined
+  unbindQueue({ exchange, queue, ...route }: Model.QueueBinding): Model.Refusal | undefined {
+    return this.#unbind("queue", queue, exchange, route)
+  }
+
+  bindExchange({ destination, source, ...route }: Model.ExchangeBinding): Model.Refusal | undefined {
+    return this.#bind("exchange", destination, source, route)
+  }
+
+  unbindExchange({ destination, source, ...route }: Model.ExchangeBinding): Model.Refusal | undefined {
+    return this.#unbind("exchange", destination, source, route)
   }
 
   publish(message: Model.Message<C>): number | Model.Refusal {
-    const exchange = this.#vhost.exchanges.get(message.exchange)
-    if (exchange === undefined) return this.#notFound("exchange", message.exchange)
-    if (exchange.internal) return this.#refused("InternalExchange", "exchange", message.exchange)
-    return this.#vhost.publish(exchange, message)
+    const exchange = this.#target(message.exchange)
+    return "_tag" in exchange ? exchange : this.#vhost.publish(exchange, message)
+  }
+
+  canPublish(exchange: string): Model.Refusal | undefined {
+    const target = this.#target(exchange)
+    return "_tag" in target ? target : undefined
   }
 
   get(
     queue: string,
     options: { readonly noAck?: boolean | undefined } = {}
   ): Model.Entry<C> | Model.Refusal | undefined {
-    return this.#withQueue<Model.Entry<C> | undefined>(queue, (found) => found.take(this, options.noAck === true))
+    return this.#barred("read", "queue", queue) ??
+      this.#withQueue<Model.Entry<C> | undefined>(queue, (found) => found.take(this, options.noAck === true))
   }
 
   subscribe(options: Model.SubscribeOptions<C>): Model.Consumer | Model.Refusal {
+    const barred = this.#barred("read", "queue", options.queue)
+    if (barred !== undefined) return barred
     return this.#withQueue<Model.Consumer>(options.queue, (queue) => {
       if (queue.exclusiveConsumer !== undefined || (options.exclusive === true && queue.consumerCount > 0)) {
         return this.#refused("ExclusiveConsumer", "queue", queue.name)
@@ -187,8 +205,81 @@ export class Client<C> implements Model.Client<C>, Holder<C> {
     return found
   }
 
-  #mayUse(queue: Queue<C>): boolean {
-    return queue.owner === undefined || queue.owner === this.#owner
+  #target(name: string): Exchange<Queue<C>> | Model.Refusal {
+    const barred = this.#barred("write", "exchange", name)
+    if (barred !== undefined) return barred
+    const exchange = this.#vhost.exchanges.get(name)
+    if (exchange === undefined) return this.#notFound("exchange", name)
+    return exchange.internal ? this.#refused("InternalExchange", "exchange", name) : exchange
+  }
+
+  #bind(kind: Model.Kind, to: string, from: string, route: Route): Model.Refusal | undefined {
+    const barred = this.#barredBinding(kind, to, from)
+    if (barred !== undefined) return barred
+    const source = this.#vhost.exchanges.get(from)
+    if (source === undefined) return this.#notFound("exchange", from)
+    const destination = this.#destination(kind, to)
+    if (destination === undefined) return this.#notFound(kind, to)
+    const args = route.arguments ?? {}
+    const unknown = source.type === "headers" ? unknownMatch(args) : undefined
+    if (unknown !== undefined) return unknown
+    if (!this.#mayUse(destination)) return this.#locked(to)
+    const added = source.bind(destination, route.routingKey, args)
+    if (added !== undefined) destination.bindings.add(added)
+    return undefined
+  }
+
+  #unbind(kind: Model.Kind, to: string, from: string, route: Route): Model.Refusal | undefined {
+    const barred = this.#barredBinding(kind, to, from)
+    if (barred !== undefined) return barred
+    const source = this.#vhost.exchanges.get(from)
+    const destination = this.#destination(kind, to)
+    if (source === undefined || destination === undefined) return undefined
+    const found: Binding<Queue<C>> | undefined = source.find(destination, route.routingKey, route.arguments ?? {})
+    if (found === undefined) return undefined
+    if (!this.#mayUse(destination)) return this.#locked(to)
+    source.unbind(found)
+    destination.bindings.delete(found)
+    this.#vhost.autoDelete(source)
+    return undefined
+  }
+
+  #destination(kind: Model.Kind, name: string): Queue<C> | Exchange<Queue<C>> | undefined {
+    return kind === "queue" ? this.#vhost.queues.get(name) : this.#vhost.exchanges.get(name)
+  }
+
+  /** What is exclusive is a queue. */
+  #mayUse(thing: Queue<C> | Exchange<Queue<C>>): boolean {
+    return !("owner" in thing) || thing.owner === undefined || thing.owner === this.#owner
+  }
+
+  #barred(permission: keyof Model.Permissions, kind: Model.Kind, name: string): Model.Refusal | undefined {
+    const rights = this.#rights
+    if (rights === undefined) return undefined
+    const known = kind === "exchange" && name === "" ? defaultExchange : name
+    if (allows(rights, permission, known)) return undefined
+    return { _tag: "NotPermitted", permission, kind, name: known, vhost: this.#vhost.name, user: rights.user }
+  }
+
+  #barredBinding(kind: Model.Kind, to: string, from: string): Model.Refusal | undefined {
+    return this.#barred("write", kind, to) ??
+      (from === "" || (kind === "exchange" && to === "") ? this.#defaultExchange() : undefined) ??
+      this.#barred("read", "exchange", from)
+  }
+
+  /** What is made to pass messages on to an exchange lets its maker read here and write there. */
+  #barredForwarding(
+    kind: Model.Kind,
+    name: string,
+    argument: string,
+    args: Model.Arguments = {}
+  ): Model.Refusal | undefined {
+    const received = args[argument]
+    if (received === undefined) return undefined
+    if (typeof received !== "string") {
+      return { _tag: "NotAName", kind, name, vhost: this.#vhost.name, argument, received }
+    }
+    return this.#barred("read", kind, name) ?? this.#barred("write", "exchange", received)
   }
 
   #withQueue<A>(name: string, use: (queue: Queue<C>) => A | Model.Refusal): A | Model.Refusal {

@@ -1,27 +1,39 @@
 /**
- * Exchanges and how each type finds the bindings of a routing key. A binding's destination is a type of its own, so
- * that another kind of destination needs no other router.
+ * Exchanges and how each type finds the bindings that take a message. They lead to other exchanges, or to destinations of
+ * a type of its own, which no router looks into.
  *
  * @since 0.1.0
  */
 import type * as Model from "../../Model.ts"
 import { sameValue } from "./arguments.ts"
+import { fits } from "./headers.ts"
 import { Topics } from "./topics.ts"
 
 /** @internal */
 export interface Binding<D> {
   readonly exchange: Exchange<D>
-  readonly destination: D
+  readonly destination: D | Exchange<D>
   readonly routingKey: string
   readonly arguments: Model.Arguments
 }
 
-/** One exchange type: which bindings a message with this routing key takes. Destinations may repeat. */
+/**
+ * What bindings lead to.
+ *
+ * @internal
+ */
+export interface Destination<D> {
+  readonly bindings: Set<Binding<D>>
+  /** The routing pass that came here last: what keeps a message from coming twice, or going round for ever. */
+  pass: number
+}
+
+/** One exchange type: which bindings a message with this routing key and headers takes. Destinations may repeat. */
 interface Router<D> {
   readonly add: (binding: Binding<D>) => void
   readonly remove: (binding: Binding<D>) => void
   /** To be read before the next change. */
-  readonly match: (routingKey: string) => Iterable<Binding<D>>
+  readonly match: (routingKey: string, headers: Model.Arguments) => Iterable<Binding<D>>
 }
 
 const direct = <D>(): Router<D> => {
@@ -59,22 +71,37 @@ const topic = <D>(): Router<D> => {
   }
 }
 
-const routers = { direct, fanout, topic }
+const headers = <D>(): Router<D> => {
+  const all = new Map<Binding<D>, (headers: Model.Arguments) => boolean>()
+  return {
+    add: (binding) => void all.set(binding, fits(binding.arguments)),
+    remove: (binding) => void all.delete(binding),
+    *match(_, found) {
+      for (const [binding, fit] of all) if (fit(found)) yield binding
+    }
+  }
+}
+
+const routers = { direct, fanout, topic, headers }
 
 /** @internal */
 export const isExchangeType = (type: string): type is Model.ExchangeType => Object.hasOwn(routers, type)
 
 /** @internal */
-export class Exchange<D> implements Model.Exchange {
+export class Exchange<D> implements Model.Exchange, Destination<D> {
   readonly name: string
   readonly type: Model.ExchangeType
   readonly durable: boolean
   readonly autoDelete: boolean
   readonly internal: boolean
   readonly arguments: Model.Arguments
+  /** The exchange that gets what no binding here takes. */
+  readonly alternate: string | undefined
+  readonly bindings = new Set<Binding<D>>()
   readonly #router: Router<D>
-  readonly #bindings = new Map<D, Map<string, Array<Binding<D>>>>()
+  readonly #outgoing = new Map<D | Exchange<D>, Map<string, Array<Binding<D>>>>()
   bindingCount = 0
+  pass = 0
 
   constructor(name: string, type: Model.ExchangeType, options: Model.ExchangeOptions) {
     this.name = name
@@ -83,23 +110,25 @@ export class Exchange<D> implements Model.Exchange {
     this.autoDelete = options.autoDelete ?? false
     this.internal = options.internal ?? false
     this.arguments = options.arguments ?? {}
+    const alternate = this.arguments["alternate-exchange"]
+    this.alternate = typeof alternate === "string" ? alternate : undefined
     this.#router = routers[type]<D>()
   }
 
-  match(routingKey: string): Iterable<Binding<D>> {
-    return this.#router.match(routingKey)
+  match(routingKey: string, headers: Model.Arguments): Iterable<Binding<D>> {
+    return this.#router.match(routingKey, headers)
   }
 
-  find(destination: D, routingKey: string, args: Model.Arguments): Binding<D> | undefined {
-    return this.#bindings.get(destination)?.get(routingKey)?.find((binding) => sameValue(binding.arguments, args))
+  find(destination: D | Exchange<D>, routingKey: string, args: Model.Arguments): Binding<D> | undefined {
+    return this.#outgoing.get(destination)?.get(routingKey)?.find((binding) => sameValue(binding.arguments, args))
   }
 
   /** The new binding; none when the same one exists. */
-  bind(destination: D, routingKey: string, args: Model.Arguments): Binding<D> | undefined {
+  bind(destination: D | Exchange<D>, routingKey: string, args: Model.Arguments): Binding<D> | undefined {
     if (this.find(destination, routingKey, args) !== undefined) return undefined
     const binding: Binding<D> = { exchange: this, destination, routingKey, arguments: args }
-    let byKey = this.#bindings.get(destination)
-    if (byKey === undefined) this.#bindings.set(destination, byKey = new Map())
+    let byKey = this.#outgoing.get(destination)
+    if (byKey === undefined) this.#outgoing.set(destination, byKey = new Map())
     const same = byKey.get(routingKey)
     if (same === undefined) byKey.set(routingKey, [binding])
     else same.push(binding)
@@ -109,19 +138,19 @@ export class Exchange<D> implements Model.Exchange {
   }
 
   unbind(binding: Binding<D>): void {
-    const byKey = this.#bindings.get(binding.destination)
+    const byKey = this.#outgoing.get(binding.destination)
     const same = byKey?.get(binding.routingKey)
     const index = same?.indexOf(binding) ?? -1
     if (byKey === undefined || same === undefined || index < 0) return
     same.splice(index, 1)
     if (same.length === 0) byKey.delete(binding.routingKey)
-    if (byKey.size === 0) this.#bindings.delete(binding.destination)
+    if (byKey.size === 0) this.#outgoing.delete(binding.destination)
     this.#router.remove(binding)
     this.bindingCount--
   }
 
-  *bindings(): IterableIterator<Binding<D>> {
-    for (const byKey of this.#bindings.values()) {
+  *outgoing(): IterableIterator<Binding<D>> {
+    for (const byKey of this.#outgoing.values()) {
       for (const same of byKey.values()) yield* same
     }
   }

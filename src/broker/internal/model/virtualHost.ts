@@ -4,17 +4,35 @@
  * @since 0.1.0
  */
 import type * as Model from "../../Model.ts"
+import type { Access } from "./access.ts"
 import { Client } from "./client.ts"
 import { Dispatcher } from "./dispatcher.ts"
-import { Exchange } from "./exchange.ts"
+import { type Destination, Exchange } from "./exchange.ts"
 import { type Consumer, type Owner, Queue } from "./queue.ts"
 
-const predeclared: ReadonlyArray<readonly [string, Model.ExchangeType]> = [
+const predeclared: ReadonlyArray<readonly [string, Model.ExchangeType, Model.ExchangeOptions?]> = [
   ["", "direct"],
   ["amq.direct", "direct"],
   ["amq.fanout", "fanout"],
-  ["amq.topic", "topic"]
+  ["amq.topic", "topic"],
+  ["amq.headers", "headers"],
+  ["amq.match", "headers"],
+  ["amq.rabbitmq.trace", "topic", { internal: true }]
 ]
+
+const none: Model.Arguments = {}
+
+/**
+ * What a virtual host has from its broker.
+ *
+ * @internal
+ */
+export interface Options<C> {
+  readonly name: string
+  readonly generateName: () => string
+  readonly headers: (content: C) => Model.Arguments | undefined
+  readonly access: Access
+}
 
 /** @internal */
 export class VirtualHost<C> implements Model.VirtualHost<C> {
@@ -22,24 +40,29 @@ export class VirtualHost<C> implements Model.VirtualHost<C> {
   readonly exchanges = new Map<string, Exchange<Queue<C>>>()
   readonly queues = new Map<string, Queue<C>>()
   readonly dispatcher = new Dispatcher<Queue<C>>()
-  readonly #generateName: () => string
+  readonly #options: Options<C>
   readonly #chosen: Array<Queue<C>> = []
+  readonly #passed: Array<Exchange<Queue<C>>> = []
   #pass = 0
 
-  constructor(name: string, generateName: () => string) {
-    this.name = name
-    this.#generateName = generateName
-    for (const [exchange, type] of predeclared) {
-      this.exchanges.set(exchange, new Exchange(exchange, type, { durable: true }))
+  constructor(options: Options<C>) {
+    this.name = options.name
+    this.#options = options
+    for (const [exchange, type, further] of predeclared) {
+      this.exchanges.set(exchange, new Exchange(exchange, type, { durable: true, ...further }))
     }
   }
 
-  client(): Client<C> {
-    return new Client(this, undefined)
+  client(user?: string): Client<C> {
+    return new Client(this, undefined, user === undefined ? undefined : this.#options.access.rights(user, this.name))
+  }
+
+  newQueueName(): string {
+    return `amq.gen-${this.#options.generateName()}`
   }
 
   addQueue(name: string, owner: Owner<C> | undefined, options: Model.QueueOptions): Queue<C> {
-    const queue = new Queue<C>(name === "" ? `amq.gen-${this.#generateName()}` : name, owner, options, this.dispatcher)
+    const queue = new Queue<C>(name, owner, options, this.dispatcher)
     this.queues.set(queue.name, queue)
     owner?.queues.add(queue)
     return queue
@@ -54,11 +77,7 @@ export class VirtualHost<C> implements Model.VirtualHost<C> {
   removeQueue(queue: Queue<C>): number {
     this.queues.delete(queue.name)
     queue.owner?.queues.delete(queue)
-    for (const binding of queue.bindings) {
-      binding.exchange.unbind(binding)
-      this.autoDelete(binding.exchange)
-    }
-    queue.bindings.clear()
+    this.#unbindFrom(queue)
     const { consumers, count } = queue.drop()
     for (const consumer of consumers) consumer.options.onCancelled()
     return count
@@ -66,7 +85,23 @@ export class VirtualHost<C> implements Model.VirtualHost<C> {
 
   removeExchange(exchange: Exchange<Queue<C>>): void {
     this.exchanges.delete(exchange.name)
-    for (const binding of exchange.bindings()) binding.destination.bindings.delete(binding)
+    for (const binding of exchange.outgoing()) binding.destination.bindings.delete(binding)
+    this.#unbindFrom(exchange)
+  }
+
+  /** All that led there leads there no more, and takes what lived for it alone along, however long that chain is. */
+  #unbindFrom(destination: Destination<Queue<C>>): void {
+    const gone = [destination]
+    for (const { bindings } of gone) {
+      for (const binding of bindings) {
+        const { exchange } = binding
+        exchange.unbind(binding)
+        if (exchange.autoDelete && exchange.bindingCount === 0 && this.exchanges.delete(exchange.name)) {
+          gone.push(exchange)
+        }
+      }
+      bindings.clear()
+    }
   }
 
   /** To be called after a binding went: an exchange that never had one stays. */
@@ -83,7 +118,8 @@ export class VirtualHost<C> implements Model.VirtualHost<C> {
   /** All queues are chosen before the first delivery, which may change what is bound. */
   publish(exchange: Exchange<Queue<C>>, message: Model.Message<C>): number {
     const chosen = this.#chosen
-    this.#route(exchange, message.routingKey)
+    if (exchange.name === "") this.#routeByName(message)
+    else this.#route(exchange, message)
     const count = chosen.length
     for (let index = 0; index < count; index++) chosen[index]?.enqueue(message)
     chosen.length = 0
@@ -91,18 +127,55 @@ export class VirtualHost<C> implements Model.VirtualHost<C> {
     return count
   }
 
-  #route(exchange: Exchange<Queue<C>>, routingKey: string): void {
-    if (exchange.name === "") {
-      const queue = this.queues.get(routingKey)
-      if (queue !== undefined) this.#chosen.push(queue)
-      return
-    }
+  /** The default exchange: every queue is bound to it by its name. */
+  #routeByName({ furtherKeys, routingKey }: Model.Message<C>): void {
     const pass = ++this.#pass
-    for (const binding of exchange.match(routingKey)) {
-      const queue = binding.destination
-      if (queue.pass === pass) continue
-      queue.pass = pass
-      this.#chosen.push(queue)
+    const queue = this.queues.get(routingKey)
+    if (queue !== undefined) this.#choose(queue, pass)
+    if (furtherKeys === undefined) return
+    for (const key of furtherKeys) {
+      const further = this.queues.get(key)
+      if (further !== undefined) this.#choose(further, pass)
     }
+  }
+
+  #route(first: Exchange<Queue<C>>, message: Model.Message<C>): void {
+    const pass = ++this.#pass
+    const passed = this.#passed
+    this.#choose(first, pass)
+    // It grows meanwhile.
+    for (const exchange of passed) {
+      const taken = this.#match(exchange, message, pass)
+      // As RabbitMQ has it, the default exchange takes nothing as an alternate: no binding of it is on record.
+      const alternate = taken || exchange.alternate === undefined ? undefined : this.exchanges.get(exchange.alternate)
+      if (alternate !== undefined) this.#choose(alternate, pass)
+    }
+    passed.length = 0
+  }
+
+  /** Whether any binding took it. */
+  #match(exchange: Exchange<Queue<C>>, { content, furtherKeys, routingKey }: Model.Message<C>, pass: number): boolean {
+    const headers = exchange.type === "headers" ? this.#options.headers(content) ?? none : none
+    let taken = false
+    for (const { destination } of exchange.match(routingKey, headers)) {
+      taken = true
+      this.#choose(destination, pass)
+    }
+    // The other types look at no key.
+    if (furtherKeys === undefined || (exchange.type !== "direct" && exchange.type !== "topic")) return taken
+    for (const key of furtherKeys) {
+      for (const { destination } of exchange.match(key, headers)) {
+        taken = true
+        this.#choose(destination, pass)
+      }
+    }
+    return taken
+  }
+
+  #choose(destination: Queue<C> | Exchange<Queue<C>>, pass: number): void {
+    if (destination.pass === pass) return
+    destination.pass = pass
+    if (destination instanceof Exchange) this.#passed.push(destination)
+    else this.#chosen.push(destination)
   }
 }

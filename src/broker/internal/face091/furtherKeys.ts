@@ -1,0 +1,54 @@
+/**
+ * The headers CC and BCC, by which a publisher names further routing keys (RabbitMQ's sender-selected distribution).
+ *
+ * @since 0.1.0
+ */
+import type * as FieldTable from "../../../amqp091/FieldTable.ts"
+import type { RawProperties } from "../../../amqp091/internal/rawProperties.ts"
+import { ReplyCode } from "../../../amqp091/Method.ts"
+import * as Properties from "../../../amqp091/Properties.ts"
+import { ByteReader } from "../../../wire/ByteReader.ts"
+import { ByteWriter } from "../../../wire/ByteWriter.ts"
+import { typeName } from "./erlang.ts"
+import { type Fault, fault } from "./refusals.ts"
+
+const isList = (value: FieldTable.Value): value is ReadonlyArray<FieldTable.Value> => Array.isArray(value)
+
+/**
+ * The keys that a message's headers name. What in a list is no text is passed over, as RabbitMQ does.
+ *
+ * @internal
+ */
+export const furtherKeys = (headers: FieldTable.FieldTable): ReadonlyArray<string> | Fault | undefined => {
+  let keys: ReadonlyArray<string> | undefined
+  for (const header of ["CC", "BCC"]) {
+    const value = headers[header]
+    if (value === undefined) continue
+    if (!isList(value)) {
+      const reason = `invalid message: {unacceptable_type_in_header,"${header}",${typeName(value)}}`
+      return fault(ReplyCode.preconditionFailed, reason)
+    }
+    const named = value.filter((key) => typeof key === "string")
+    keys = keys === undefined ? named : [...keys, ...named]
+  }
+  return keys
+}
+
+const without = (headers: FieldTable.FieldTable): FieldTable.FieldTable => {
+  const { BCC: _, ...others } = headers
+  return others
+}
+
+/**
+ * The same properties without BCC, which no receiver may see. All else stays as it came, types included.
+ *
+ * @internal
+ */
+export const withoutBcc = (properties: RawProperties): RawProperties => {
+  const { decoded, octets } = properties
+  if (decoded.headers?.["BCC"] === undefined) return properties
+  const typed = Properties.decode(new ByteReader().reset(octets, 0, octets.length), { decode: "typed" })
+  const writer = new ByteWriter()
+  Properties.encode(writer, { ...typed, headers: without(typed.headers ?? {}) })
+  return { decoded: { ...decoded, headers: without(decoded.headers) }, octets: writer.toBytes() }
+}
