@@ -1,14 +1,15 @@
-/** Where messages go besides by key: by headers, to alternates, over bindings between exchanges, by CC and BCC. */
+/** Where messages go besides by their key: to alternates, over bindings between exchanges, by CC and BCC. */
 import { assert } from "@effect/vitest"
 import { Arguments, Channel, Connection, FieldTable, type Message } from "effect-amqp/amqp091"
-import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type { It } from "./place.ts"
 import { consume, drain, eventually, failing, fresh, open, openConfirm, refused } from "./place.ts"
 import { forbidden, notFound, precondition } from "./topology.ts"
 
+export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+
 /** An exchange that nobody else uses; it goes with its last binding. */
-const exchangeOf = (
+export const exchangeOf = (
   channel: Channel.ChannelBase,
   type: string,
   options: Partial<Channel.ExchangeDeclareOptions> = {}
@@ -18,7 +19,7 @@ const exchangeOf = (
 }
 
 /** A queue, bound with these keys. */
-const bound = (channel: Channel.ChannelBase, exchange: string, ...keys: ReadonlyArray<string>) =>
+export const bound = (channel: Channel.ChannelBase, exchange: string, ...keys: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     const { queue } = yield* channel.queueDeclare()
     for (const routingKey of keys) yield* channel.queueBind({ queue, exchange, routingKey })
@@ -33,144 +34,6 @@ const returned = (channel: Channel.ConfirmChannel, message: Message.Message) =>
   Effect.map(failing(channel.publish({ ...message, mandatory: true })), (error) => {
     assert.deepInclude({ ...error }, { _tag: "PublishReturned", code: 312, text: "NO_ROUTE" })
   })
-
-type Table = FieldTable.FieldTable
-
-const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
-
-const matches: ReadonlyArray<
-  readonly [
-    title: string,
-    asked: Table,
-    taking: ReadonlyArray<Table | undefined>,
-    other: ReadonlyArray<Table | undefined>
-  ]
-> = [
-  ["all that it asks for must be there and equal", { a: 1, b: "x" }, [{ a: 1, b: "x" }, { a: 1, b: "x", c: 2 }], [
-    { a: 1 },
-    { a: 1, b: "y" },
-    {},
-    undefined
-  ]],
-  ["all is what no x-match means", { "x-match": "all", a: 1 }, [{ a: 1 }], [{ b: 1 }]],
-  ["any needs one that is there and equal", { "x-match": "any", a: 1, b: 2 }, [{ a: 1 }, { a: 9, b: 2 }], [
-    { a: 2, b: 1 },
-    {},
-    undefined
-  ]],
-  ["all of nothing takes every message", {}, [{}, { a: 1 }, undefined], []],
-  ["any of nothing takes none", { "x-match": "any" }, [], [{}, { a: 1 }, undefined]],
-  ["names that start with x- do not count", { "x-a": 1, b: 1 }, [{ b: 1 }, { b: 1, "x-a": 2 }], [{ "x-a": 1 }]],
-  ["nor do they with any", { "x-match": "any", "x-a": 1, b: 1 }, [{ b: 1 }], [{ "x-a": 1 }]],
-  ["all-with-x counts them", { "x-match": "all-with-x", "x-a": 1, b: 1 }, [{ b: 1, "x-a": 1 }], [
-    { b: 1 },
-    { b: 1, "x-a": 2 }
-  ]],
-  ["any-with-x counts them", { "x-match": "any-with-x", "x-a": 1, b: 1 }, [{ "x-a": 1 }, { b: 1 }], [{ "x-a": 2 }]],
-  ["a null asks that the header be there, whatever it is", { a: null }, [{ a: 1 }, { a: "x" }, { a: null }], [
-    { b: 1 },
-    {}
-  ]],
-  ["a null header is no other value", { a: "null" }, [{ a: "null" }], [{ a: null }]],
-  ["text is no number, and no boolean either", { a: "1" }, [{ a: "1" }], [{ a: 1 }, { a: true }]],
-  ["a number is itself in every width, float or not", { a: 1 }, [
-    { a: FieldTable.int8(1) },
-    { a: FieldTable.int64(1n) },
-    { a: FieldTable.double(1) },
-    { a: FieldTable.float(1) }
-  ], [{ a: 2 }, { a: FieldTable.double(1.5) }, { a: "1" }, { a: true }]],
-  ["a boolean is itself", { a: true }, [{ a: true }], [{ a: false }, { a: 1 }, { a: "true" }]],
-  ["text and the bytes it is made of are equal", { a: "é" }, [{ a: bytes("é") }], [{ a: bytes("e") }]],
-  ["a time and its seconds are equal", { a: DateTime.unsafeMake(5000) }, [{ a: 5 }, { a: DateTime.unsafeMake(5000) }], [
-    { a: 6 },
-    { a: "5" }
-  ]],
-  ["lists and tables are equal by what they hold", { a: [1, "x"], b: { c: 1 } }, [{ a: [1, "x"], b: { c: 1 } }], [
-    { a: [1], b: { c: 1 } },
-    { a: [1, "x"], b: { c: 2 } }
-  ]],
-  ["names are told apart by case", { a: 1 }, [{ a: 1 }], [{ A: 1 }]]
-]
-
-const textOf = (headers: Table | undefined, index: number) => `${index}: ${Object.keys(headers ?? {})}`
-
-export const headersExchanges = (it: It): void => {
-  for (const [title, asked, taking, other] of matches) {
-    it.scoped(`of a headers binding ${title}`, () =>
-      Effect.gen(function*() {
-        const { channel } = yield* openConfirm()
-        const exchange = yield* exchangeOf(channel, "headers")
-        const { queue } = yield* channel.queueDeclare()
-        yield* channel.queueBind({ queue, exchange, arguments: asked })
-        yield* channel.publishAll(
-          [...taking, ...other].map((headers, index) => ({
-            exchange,
-            content: textOf(headers, index),
-            properties: { headers }
-          }))
-        )
-        assert.deepStrictEqual(yield* drain(channel, queue), taking.map(textOf))
-      }))
-  }
-
-  it.scoped("a headers exchange looks at no key, and hands a queue that several bindings lead to one message", () =>
-    Effect.gen(function*() {
-      const { channel } = yield* openConfirm()
-      const queue = yield* bound(channel, "amq.fanout")
-      const [first, second] = [{ one: fresh("h") }, { two: fresh("h") }]
-      for (const exchange of ["amq.headers", "amq.match"]) {
-        yield* channel.queueBind({ queue, exchange, routingKey: "k", arguments: Arguments.binding({ headers: first }) })
-        yield* channel.queueBind({ queue, exchange, arguments: Arguments.binding({ headers: second, match: "any" }) })
-        const properties = { headers: { ...first, ...second } }
-        yield* channel.publish({ exchange, routingKey: "z", content: exchange, properties })
-      }
-      assert.deepStrictEqual(yield* drain(channel, queue), ["amq.headers", "amq.match"])
-    }))
-
-  it.scoped("an unbind from a headers exchange ends the binding with the same arguments alone", () =>
-    Effect.gen(function*() {
-      const { channel } = yield* openConfirm()
-      const exchange = yield* exchangeOf(channel, "headers")
-      const { queue } = yield* channel.queueDeclare()
-      yield* channel.queueBind({ queue, exchange, arguments: { a: 1 } })
-      yield* channel.queueBind({ queue, exchange, arguments: { a: 2 } })
-      yield* channel.queueUnbind({ queue, exchange, arguments: { a: 1 } })
-      yield* channel.publishAll([1, 2].map((a) => ({ exchange, content: `${a}`, properties: { headers: { a } } })))
-      assert.deepStrictEqual(yield* drain(channel, queue), ["2"])
-    }))
-
-  it.scoped("another x-match than the four is refused, in words that say what it was", () =>
-    Effect.gen(function*() {
-      const { channel } = yield* open()
-      const { queue } = yield* channel.queueDeclare()
-      const refuses = (match: FieldTable.Value, text: string) =>
-        refused(
-          channel,
-          channel.queueBind({ queue, exchange: "amq.headers", arguments: { "x-match": match } }),
-          precondition("queue.bind", text)
-        )
-      const four = "expected all, any, all-with-x, or any-with-x"
-      yield* refuses("ALL", `Invalid x-match field value <<"ALL">>; ${four}`)
-      yield* refuses("", `Invalid x-match field value <<>>; ${four}`)
-      yield* refuses("a\"b", `Invalid x-match field value <<"a\\"b">>; ${four}`)
-      yield* refuses(5, "Invalid x-match field type signedint (value 5); expected longstr")
-      yield* refuses(
-        FieldTable.int64(2n ** 40n),
-        `Invalid x-match field type long (value ${2 ** 40}); expected longstr`
-      )
-      yield* refuses(1.5, "Invalid x-match field type double (value 1.5); expected longstr")
-      yield* refuses(true, "Invalid x-match field type bool (value true); expected longstr")
-      yield* refuses(null, "Invalid x-match field type void (value undefined); expected longstr")
-      yield* refuses(bytes("all"), "Invalid x-match field type binary (value <<\"all\">>); expected longstr")
-      yield* refuses(DateTime.unsafeMake(7000), "Invalid x-match field type timestamp (value 7); expected longstr")
-      yield* refuses(
-        [1, "x"],
-        "Invalid x-match field type array (value [{signedint,1},{longstr,<<\"x\">>}]); expected longstr"
-      )
-      yield* refuses({ a: 1 }, "Invalid x-match field type table (value [{<<\"a\">>,signedint,1}]); expected longstr")
-      yield* channel.queueBind({ queue, exchange: "amq.direct", arguments: { "x-match": "ALL" } })
-    }))
-}
 
 export const alternates = (it: It): void => {
   it.scoped("what no binding takes goes to the alternate exchange, what one takes does not", () =>
@@ -460,7 +323,7 @@ export const furtherKeys = (it: It): void => {
   it.scoped("CC and BCC of another type than a list are refused, once the exchange is known to be right", () =>
     Effect.gen(function*() {
       const { channel, vhost } = yield* openConfirm()
-      const refuses = (headers: Table, text: string) =>
+      const refuses = (headers: FieldTable.FieldTable, text: string) =>
         refused(
           channel,
           channel.publish({ exchange: "amq.direct", content: "x", properties: { headers } }),

@@ -415,17 +415,19 @@ export const exchanges = (it: It): void => {
       yield* eventually(there, false)
     }))
 
-  it.scoped("an unknown type of exchange costs the connection", () =>
-    Effect.gen(function*() {
-      const { channel } = yield* open()
-      const error = yield* failing(channel.exchangeDeclare({ exchange: fresh("x"), type: "no-such-type" }))
-      assert.deepInclude({ ...error }, {
-        _tag: "ConnectionClosed",
-        reason: "Peer",
-        code: 503,
-        text: "COMMAND_INVALID - unknown exchange type 'no-such-type'"
-      })
-    }))
+  for (const [kind, type] of [["unknown", "no-such-type"], ["unknown", "Direct"], ["invalid", ""]]) {
+    it.scoped(`an exchange of type "${type}" costs the connection: it is ${kind}`, () =>
+      Effect.gen(function*() {
+        const { channel } = yield* open()
+        const error = yield* failing(channel.exchangeDeclare({ exchange: fresh("x"), type }))
+        assert.deepInclude({ ...error }, {
+          _tag: "ConnectionClosed",
+          reason: "Peer",
+          code: 503,
+          text: `COMMAND_INVALID - ${kind} exchange type '${type}'`
+        })
+      }))
+  }
 }
 
 const topics: ReadonlyArray<readonly [pattern: string, matching: ReadonlyArray<string>, other: ReadonlyArray<string>]> =

@@ -56,7 +56,7 @@ const clientMethod: FastCheck.Arbitrary<Method.Method> = FastCheck.oneof(
         destination: name,
         consumerTag: name,
         routingKey: name,
-        type: FastCheck.constantFrom("direct", "fanout", "topic", "constructor"),
+        type: FastCheck.constantFrom("direct", "fanout", "topic", "headers", "constructor"),
         deliveryTag: FastCheck.nat(3)
       })
     ).map(([method, known]) =>

@@ -1,20 +1,10 @@
 /**
- * Field table values as RabbitMQ prints them, which is how Erlang does.
+ * Field table values, as they are decoded without their exact types, as RabbitMQ prints them, which is how Erlang does.
  *
  * @since 0.1.0
  */
 import * as DateTime from "effect/DateTime"
 import * as FieldTable from "../../../amqp091/FieldTable.ts"
-
-const typedNames: Record<string, string> = {
-  int8: "byte",
-  uint8: "unsignedbyte",
-  int16: "short",
-  uint16: "unsignedshort",
-  int32: "signedint",
-  uint32: "unsignedint",
-  int64: "long"
-}
 
 /**
  * RabbitMQ's name of a value's type.
@@ -22,7 +12,7 @@ const typedNames: Record<string, string> = {
  * @internal
  */
 export const typeName = (value: unknown): string => {
-  if (FieldTable.isTyped(value)) return typedNames[value.type] ?? value.type
+  if (FieldTable.isTyped(value)) return value.type
   switch (typeof value) {
     case "number":
       return Number.isInteger(value) ? value === (value | 0) ? "signedint" : "long" : "double"
@@ -47,7 +37,6 @@ const decoder = new TextDecoder()
  * @internal
  */
 export const bare = (value: unknown): string => {
-  if (FieldTable.isTyped(value)) return bare(value.value)
   if (typeof value === "string") return value
   return value instanceof Uint8Array ? decoder.decode(value) : term(value)
 }
@@ -58,7 +47,9 @@ export const bare = (value: unknown): string => {
  * @internal
  */
 export const term = (value: unknown): string => {
-  if (FieldTable.isTyped(value)) return term(value.value)
+  if (FieldTable.isTyped(value)) {
+    return value.type === "decimal" ? `{${value.value.scale},${value.value.value}}` : String(value.value)
+  }
   if (value === null) return "undefined"
   if (typeof value === "string" || value instanceof Uint8Array) {
     const text = bare(value)

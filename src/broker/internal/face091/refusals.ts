@@ -72,7 +72,11 @@ export const toFault = (refusal: Refusal): Fault => {
     case "NotEmpty":
       return fault(ReplyCode.preconditionFailed, `${named("queue", refusal.name, refusal.vhost)} not empty`)
     case "UnknownExchangeType":
-      return fault(ReplyCode.commandInvalid, `unknown exchange type '${refusal.type}'`)
+      // To RabbitMQ "invalid" is what its Erlang knows as a word, yet not as a type; the empty one is such a word.
+      return fault(
+        ReplyCode.commandInvalid,
+        `${refusal.type === "" ? "invalid" : "unknown"} exchange type '${refusal.type}'`
+      )
     case "NotPermitted":
       return fault(
         ReplyCode.accessRefused,

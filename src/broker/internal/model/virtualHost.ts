@@ -129,10 +129,13 @@ export class VirtualHost<C> implements Model.VirtualHost<C> {
 
   /** The default exchange: every queue is bound to it by its name. */
   #routeByName({ furtherKeys, routingKey }: Model.Message<C>): void {
-    const pass = ++this.#pass
     const queue = this.queues.get(routingKey)
+    if (furtherKeys === undefined) {
+      if (queue !== undefined) this.#chosen.push(queue)
+      return
+    }
+    const pass = ++this.#pass
     if (queue !== undefined) this.#choose(queue, pass)
-    if (furtherKeys === undefined) return
     for (const key of furtherKeys) {
       const further = this.queues.get(key)
       if (further !== undefined) this.#choose(further, pass)
@@ -141,33 +144,35 @@ export class VirtualHost<C> implements Model.VirtualHost<C> {
 
   #route(first: Exchange<Queue<C>>, message: Model.Message<C>): void {
     const pass = ++this.#pass
+    first.pass = pass
+    this.#follow(first, message, pass)
     const passed = this.#passed
-    this.#choose(first, pass)
+    if (passed.length === 0) return
     // It grows meanwhile.
-    for (const exchange of passed) {
-      const taken = this.#match(exchange, message, pass)
-      // As RabbitMQ has it, the default exchange takes nothing as an alternate: no binding of it is on record.
-      const alternate = taken || exchange.alternate === undefined ? undefined : this.exchanges.get(exchange.alternate)
-      if (alternate !== undefined) this.#choose(alternate, pass)
-    }
+    for (const exchange of passed) this.#follow(exchange, message, pass)
     passed.length = 0
   }
 
-  /** Whether any binding took it. */
-  #match(exchange: Exchange<Queue<C>>, { content, furtherKeys, routingKey }: Model.Message<C>, pass: number): boolean {
-    const headers = exchange.type === "headers" ? this.#options.headers(content) ?? none : none
-    let taken = false
-    for (const { destination } of exchange.match(routingKey, headers)) {
-      taken = true
-      this.#choose(destination, pass)
-    }
+  #follow(exchange: Exchange<Queue<C>>, message: Model.Message<C>, pass: number): void {
+    const { furtherKeys } = message
+    const headers = exchange.type === "headers" ? this.#options.headers(message.content) ?? none : none
+    let taken = this.#match(exchange, message.routingKey, headers, pass)
     // The other types look at no key.
-    if (furtherKeys === undefined || (exchange.type !== "direct" && exchange.type !== "topic")) return taken
-    for (const key of furtherKeys) {
-      for (const { destination } of exchange.match(key, headers)) {
-        taken = true
-        this.#choose(destination, pass)
-      }
+    if (furtherKeys !== undefined && (exchange.type === "direct" || exchange.type === "topic")) {
+      for (const key of furtherKeys) taken = this.#match(exchange, key, headers, pass) || taken
+    }
+    if (taken || exchange.alternate === undefined) return
+    // As RabbitMQ has it, the default exchange takes nothing as an alternate: no binding of it is on record.
+    const alternate = this.exchanges.get(exchange.alternate)
+    if (alternate !== undefined) this.#choose(alternate, pass)
+  }
+
+  /** Whether any binding took it. */
+  #match(exchange: Exchange<Queue<C>>, routingKey: string, headers: Model.Arguments, pass: number): boolean {
+    let taken = false
+    for (const binding of exchange.match(routingKey, headers)) {
+      taken = true
+      this.#choose(binding.destination, pass)
     }
     return taken
   }
