@@ -71,9 +71,11 @@ export const cases: ReadonlyArray<Case> = [
       target: consumeTarget[size]
     })
   ),
+  sized("consume, no ack, handler", KiB, { kind: "consume", noAck: true, way: "handler", target: 0.9 }),
   sized("consume, no ack, by element", KiB, { kind: "consume", noAck: true, way: "elements", target: 1.6 }),
-  sized("consume, ack each, prefetch 100", KiB, { ...acked, way: "elements", target: 0.55 }),
-  sized("consume, ack by chunk, prefetch 100", KiB, { ...acked, way: "acked chunks", target: 0.55 }),
+  sized("consume, ack each, prefetch 100, handler", KiB, { ...acked, way: "handler", target: 0.55 }),
+  sized("consume, ack each, prefetch 100, by element", KiB, { ...acked, way: "elements" }),
+  sized("consume, ack by chunk, prefetch 100", KiB, { ...acked, way: "acked chunks" }),
   sized("encode + decode, 6 properties, 4 headers", 100, { kind: "codec", count: 100_000, target: 0.36 }),
   {
     name: "connection open + close",

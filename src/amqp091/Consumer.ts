@@ -1,10 +1,10 @@
 /**
- * Consumers of typed values: a handler for each message of a queue (`run`), or a stream of them (`stream`). Each opens a
- * channel of its own on the `Connection` from the context; topology is declared elsewhere.
+ * Consumers of typed values: a handler for each message of a queue (`run`, `runNoAck`), or a stream of them (`stream`). Each
+ * opens a channel of its own on the `Connection` from the context; topology is declared elsewhere.
  *
- * Both fail with `CallError` and `ConsumerCancelled`, `stream` with `ConsumerOverflow` besides. A content that cannot be
- * decoded is no fault of the consumer: it is rejected (dead-lettered, where the queue says so), logged as a warning, and
- * counted in `Metrics.undecodable`.
+ * They fail with `CallError` and `ConsumerCancelled`, those that need not acknowledge with `ConsumerOverflow` besides. A
+ * content that cannot be decoded is no fault of the consumer: it is rejected (dead-lettered, where the queue says so),
+ * logged as a warning, and counted in `Metrics.undecodable`.
  *
  * @since 0.1.0
  */
@@ -27,19 +27,23 @@ import type { CancelPolicy, ConsumeOptions, QueueRef } from "./Channel.ts"
 import * as Channel from "./Channel.ts"
 import type { Connection } from "./Connection.ts"
 import type { FieldTable } from "./FieldTable.ts"
-import { refused } from "./internal/channelOperations.ts"
-import type { Policy } from "./internal/consumerWorkers.ts"
+import { Backlog } from "./internal/consumer.ts"
+import type { Policy, SettleOrder } from "./internal/consumerWorkers.ts"
 import {
   annotate,
   atOnce,
   failed,
   inOrder,
+  lost,
+  never,
   requeueOnce,
   undecodable,
   Waiting,
   worker
 } from "./internal/consumerWorkers.ts"
+import { consuming, refused } from "./internal/consuming.ts"
 import { immediate } from "./internal/content.ts"
+import { openChannel } from "./internal/openChannel.ts"
 import type { Content, Delivery } from "./Message.ts"
 
 /**
@@ -87,21 +91,37 @@ export interface QueueOptions<A, R = never> {
  * @since 0.1.0
  * @category models
  */
-export interface RunOptions<A, R = never, E = never, R2 = never> extends QueueOptions<A, R> {
+export interface HandlerOptions<A, R = never> extends QueueOptions<A, R> {
   /** Handlers that run at a time. With a smaller prefetch, that many do: a warning says so. Default: 1. */
   readonly concurrency?: number | undefined
+  /** What becomes of the consumer when the broker ends it. Default: "fail". */
+  readonly onCancel?: Exclude<CancelPolicy, "end"> | undefined
+  /** How long running handlers may go on when the consumer ends; then they are interrupted. Default: 30 seconds. */
+  readonly drainTimeout?: DurationText | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunOptions<A, R = never, E = never, R2 = never> extends HandlerOptions<A, R> {
   /**
    * Whether deliveries are settled in their order although handlers run concurrently: one that is done waits for those
    * delivered before it, and what comes again after a loss of the connection is everything from some point on. Handlers
    * start in order anyway, and with a concurrency of 1 they end in order too. Default: false.
    */
   readonly ordered?: boolean | undefined
-  /** What becomes of the consumer when the broker ends it. Default: "fail". */
-  readonly onCancel?: Exclude<CancelPolicy, "end"> | undefined
   /** Default: "requeue-once". */
   readonly onFailure?: OnFailure<E, R2> | undefined
-  /** How long running handlers may go on when the consumer ends; then they are interrupted. Default: 30 seconds. */
-  readonly drainTimeout?: DurationText | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunNoAckOptions<A, R = never, E = never, R2 = never> extends Omit<HandlerOptions<A, R>, "prefetch"> {
+  /** Told of a handler that failed, died, or interrupted itself; its message is gone. Default: a warning in the log. */
+  readonly onFailure?: ((cause: Cause.Cause<E>, delivery: Delivery) => Effect.Effect<unknown, never, R2>) | undefined
 }
 
 /**
@@ -139,14 +159,6 @@ const policyOf = <E, R>(onFailure: OnFailure<E, R>): Policy<E, R> => {
     const settlement = onFailure === "requeue-once" ? requeueOnce(delivery) : onFailure
     return Effect.as(failed(cause, settlement), settlement)
   }
-}
-
-/** Why a consumer that acknowledges has ended: it is bounded by its prefetch, and ends with a fault only. */
-const faultOf = (
-  end: Option.Option<CallError | ConsumerCancelled | ConsumerOverflow>
-): Effect.Effect<never, CallError | ConsumerCancelled> => {
-  const fault = Option.getOrUndefined(end)
-  return fault === undefined || fault._tag === "ConsumerOverflow" ? Effect.die(end) : Effect.fail(fault)
 }
 
 /**
@@ -188,25 +200,70 @@ export const run = <A, E, R, R1 = never, R2 = never>(
   options: RunOptions<A, R1, E, R2>,
   handler: (value: A, delivery: Delivery) => Effect.Effect<unknown, E, R>
 ): Effect.Effect<never, CallError | ConsumerCancelled, Connection | R | R1 | R2> =>
+  Effect.suspend(() => {
+    const { concurrency = 1, onFailure = "requeue-once", ordered = false } = options
+    return Effect.catchTag(
+      handle({
+        options,
+        prefetch: options.prefetch ?? 100,
+        settling: ordered && concurrency > 1 ? inOrder() : atOnce,
+        policy: policyOf(onFailure),
+        handler
+      }),
+      // Its prefetch bounds it.
+      "ConsumerOverflow",
+      Effect.die
+    )
+  })
+
+/**
+ * Handles each message of a queue, which counts as settled when the broker has sent it: one that a handler fails on, or
+ * that has come and not been handled when the connection goes, is lost. What `run` says holds but for that.
+ *
+ * Reading pauses while a mebibyte of messages waits for the handlers. Where it may not, because a call or a confirm is
+ * awaited on the connection, and 16 MiB wait, it fails `ConsumerOverflow`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const runNoAck = <A, E, R, R1 = never, R2 = never>(
+  options: RunNoAckOptions<A, R1, E, R2>,
+  handler: (value: A, delivery: Delivery) => Effect.Effect<unknown, E, R>
+): Effect.Effect<never, CallError | ConsumerCancelled | ConsumerOverflow, Connection | R | R1 | R2> =>
+  Effect.suspend(() => {
+    const { onFailure = lost } = options
+    const policy: Policy<E, R2> = (cause, delivery) => Effect.as(onFailure(cause, delivery), "ack")
+    return handle({ options, prefetch: 0, settling: never, policy, handler })
+  })
+
+interface Handling<A, E, R, R1, R2> {
+  readonly options: HandlerOptions<A, R1>
+  readonly prefetch: number
+  readonly settling: SettleOrder
+  readonly policy: Policy<E, R2>
+  readonly handler: (value: A, delivery: Delivery) => Effect.Effect<unknown, E, R>
+}
+
+const handle = <A, E, R, R1, R2>(
+  { handler, options, policy, prefetch, settling }: Handling<A, E, R, R1, R2>
+): Effect.Effect<never, CallError | ConsumerCancelled | ConsumerOverflow, Connection | R | R1 | R2> =>
   Effect.contextWithEffect((outer: Context.Context<Connection | R | R1 | R2>) =>
     Effect.scoped(Effect.gen(function*() {
       const concurrency = options.concurrency ?? 1
       if (!Number.isInteger(concurrency) || concurrency < 1) {
         return yield* refused("basic.consume", `concurrency ${concurrency} is not a whole number from 1`)
       }
-      const prefetch = options.prefetch ?? 100
       const drainTimeout = Duration.decode(options.drainTimeout ?? "30 seconds")
-      const channel = yield* Channel.make({ prefetch })
+      const channel = yield* openChannel({ mode: "plain", prefetch, window: undefined, atEnd: "fail" })
       if (prefetch > 0 && prefetch < concurrency) {
         yield* annotate(
           Effect.logWarning(`Only ${prefetch} of ${concurrency} handlers can run at a time: that is the prefetch`)
         )
       }
 
-      const settling = options.ordered === true && concurrency > 1 ? inOrder() : atOnce
-      const waiting = new Waiting(settling.started)
-      const policy = policyOf(options.onFailure ?? "requeue-once")
-      const ended = yield* Deferred.make<never, CallError | ConsumerCancelled>()
+      const backlog = new Backlog(channel.onTaken)
+      const waiting = new Waiting(backlog, settling.started)
+      const ended = yield* Deferred.make<never, CallError | ConsumerCancelled | ConsumerOverflow>()
       // Not children of this fiber, which it would take along when it is interrupted: that is the start of the drain.
       const scope = yield* Effect.scope
       return yield* Effect.uninterruptibleMask((restore) =>
@@ -223,18 +280,15 @@ export const run = <A, E, R, R1 = never, R2 = never>(
               )
             )
           }
-          // Closed as a success: a consuming stream that fails gives back what handlers are at work on too.
-          const consuming = yield* Scope.make()
-          const pull = yield* Scope.extend(
-            Stream.toPull(
-              channel.consume({ ...consumeOptions(options), onCancel: options.onCancel })
-            ),
-            consuming
-          )
-          const feeder = yield* pull.pipe(
-            Effect.map((batch) => waiting.push(batch)),
-            Effect.forever,
-            Effect.catchAll(faultOf),
+          // Closed as a success: a consumer that ends with a failure gives back what handlers are at work on too.
+          const consumption = yield* Scope.make()
+          const consume = { ...consumeOptions(options), noAck: settling === never, onCancel: options.onCancel }
+          const feeder = yield* consuming(channel, consume, backlog).pipe(
+            Scope.extend(consumption),
+            Effect.flatMap((take) => Effect.forever(Effect.map(take, (batch) => waiting.push(batch)))),
+            Effect.mapError((error) => Option.isOption(error) ? error : Option.some(error)),
+            // A consumer whose policy is not "end" has a reason to end.
+            Effect.catchAll(Option.match({ onNone: () => Effect.dieMessage("no reason"), onSome: Effect.fail })),
             Effect.onExit((exit) => Deferred.done(ended, exit)),
             Effect.interruptible,
             Effect.forkIn(scope)
@@ -242,9 +296,9 @@ export const run = <A, E, R, R1 = never, R2 = never>(
           const exit = yield* Effect.exit(restore(Deferred.await(ended)))
           waiting.stop()
           const drain = Effect.zipRight(bounded(drainTimeout)(Fiber.awaitAll(workers)), Fiber.interruptAll(workers))
-          const cancel = Effect.zipRight(Fiber.interrupt(feeder), Scope.close(consuming, Exit.void))
+          const cancel = Effect.zipRight(Fiber.interrupt(feeder), Scope.close(consumption, Exit.void))
           yield* Effect.all([cancel, drain], { concurrency: 2, discard: true })
-          yield* Effect.forEach(waiting.unstarted(), (delivery) => delivery.nack(), { discard: true })
+          for (const delivery of waiting.unstarted()) channel.settling.giveBack(delivery)
           return yield* exit
         })
       )

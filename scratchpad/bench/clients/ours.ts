@@ -6,7 +6,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { Channel, Connection, Frame, Method, Properties } from "../../../src/amqp091/index.ts"
+import { Channel, Connection, Consumer, Frame, Message, Method, Properties } from "../../../src/amqp091/index.ts"
 import { FrameParser } from "../../../src/amqp091/internal/frameParser.ts"
 import { NodeTransport } from "../../../src/node/index.ts"
 import { Transport } from "../../../src/Transport.ts"
@@ -53,10 +53,17 @@ const take = (
   channel: Channel.Channel,
   { noAck, prefetch, queues, way }: ConsumeOptions,
   receiver: Receiver
-): Effect.Effect<unknown, unknown> =>
-  Effect.forEach(queues, (queue) => {
+): Effect.Effect<unknown, unknown, Connection.Connection> =>
+  Effect.forEach(queues, (queue): Effect.Effect<unknown, unknown, Connection.Connection> => {
+    if (way === "handler") {
+      const handle = (content: Uint8Array, delivery: Message.Delivery) =>
+        Effect.sync(() => receiver.message(content, delivery.deliveryTag))
+      return noAck
+        ? Consumer.runNoAck({ queue, content: Message.bytes }, handle)
+        : Consumer.run({ queue, content: Message.bytes, prefetch }, handle)
+    }
     const deliveries = channel.consume({ queue, prefetch, noAck })
-    if (way === "elements" || way === "handler") {
+    if (way === "elements") {
       return Stream.runForEach(deliveries, (delivery) =>
         Effect.suspend(() => {
           receiver.message(delivery.content, delivery.deliveryTag)

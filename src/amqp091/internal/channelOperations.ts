@@ -3,28 +3,17 @@
  *
  * @since 0.1.0
  */
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { ChannelError } from "../../AmqpError.ts"
-import type { ChannelBase, ConsumeOptions, QueueRef } from "../Channel.ts"
+import type { ChannelBase, ConsumeOptions } from "../Channel.ts"
 import type { Delivery } from "../Message.ts"
 import type * as Method from "../Method.ts"
 import type { ChannelCore } from "./channel.ts"
-import type { ConsumerSettings } from "./consumer.ts"
-import { Consumer } from "./consumer.ts"
+import { consuming, queueName, refused } from "./consuming.ts"
 import type { Settlement } from "./delivery.ts"
 import { DeliveryRecord } from "./delivery.ts"
-import { following } from "./reconsuming.ts"
-
-const queueName = (queue: string | QueueRef): string => typeof queue === "string" ? queue : queue.queue
-
-/** A request the broker would close the connection for. @internal */
-export const refused = (method: string, text: string): ChannelError =>
-  new ChannelError({ reason: "Refused", code: 0, text, method })
-
-let consumerCount = 0
 
 /** @internal */
 export const base = (core: ChannelCore): ChannelBase => {
@@ -166,41 +155,9 @@ const settleAll = (
     return Effect.forEach(settling.settleAll(records, settlement), settling.onUnsettled, { discard: true })
   })
 
+// A batch becomes a chunk as it is: nobody else has the array.
 const consume = (core: ChannelCore, options: ConsumeOptions): ReturnType<ChannelBase["consume"]> =>
-  Stream.unwrapScoped(Effect.gen(function*() {
-    const prefetch = options.prefetch ?? core.prefetch
-    if (!Number.isInteger(prefetch) || prefetch < 0 || prefetch > 0xffff) {
-      return yield* refused("basic.consume", `prefetch ${prefetch} is not a whole number from 0 to 65535`)
-    }
-    if (options.arguments?.["x-stream-offset"] !== undefined && (options.noAck === true || prefetch === 0)) {
-      return yield* refused(
-        "basic.consume",
-        "a consumer with x-stream-offset must acknowledge its deliveries and have a prefetch above 0"
-      )
-    }
-    const { batch = Infinity, onCancel = "fail" } = options
-    if (!(batch >= 1)) return yield* refused("basic.consume", `batch ${batch} is less than 1`)
-    const settings: ConsumerSettings = {
-      queue: () => queueName(options.queue),
-      // Not even for "" is the broker asked for a tag: deliveries may come before its answer.
-      consumerTag: options.consumerTag || `effect-amqp-${++consumerCount}`,
-      prefetch,
-      batch,
-      noAck: options.noAck === true,
-      noLocal: options.noLocal === true,
-      exclusive: options.exclusive === true,
-      arguments: options.arguments ?? {}
-    }
-    let consumer = new Consumer(settings, core.onTaken)
-    // First the finalizer: interrupted between the two, there would be a consumer that nobody cancels.
-    yield* Effect.addFinalizer((exit) =>
-      Effect.suspend(() => core.consumers.unsubscribe(consumer, Exit.isFailure(exit)))
-    )
-    yield* core.consumers.subscribe(consumer)
-    if (onCancel === "fail") return consumer.stream
-    const again = Effect.suspend(() => {
-      consumer = new Consumer(settings, core.onTaken)
-      return core.consumers.subscribe(consumer)
-    })
-    return following(core, onCancel, () => consumer, again)
-  }))
+  Stream.unwrapScoped(Effect.map(
+    consuming(core, options),
+    (take) => Stream.repeatEffectChunkOption(Effect.map(take, Chunk.unsafeFromArray))
+  ))

@@ -1,13 +1,11 @@
 /**
- * One consumer of a channel: the deliveries that arrived and were not taken yet, and the stream that takes them a batch at
- * a time. It outlives sockets and channel lives; subscribing it again is its channel's business.
+ * One consumer of a channel: the deliveries that arrived and were not taken yet, to be taken a batch at a time. It outlives
+ * sockets and channel lives; subscribing it again is its channel's business.
  *
  * @since 0.1.0
  */
-import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
 import type { CallError, ConsumerCancelled } from "../../AmqpError.ts"
 import { ConsumerOverflow } from "../../AmqpError.ts"
 import type { FieldTable } from "../FieldTable.ts"
@@ -17,12 +15,19 @@ import type { DeliveryRecord } from "./delivery.ts"
 /** @internal */
 export type ConsumeFault = CallError | ConsumerCancelled | ConsumerOverflow
 
+/**
+ * Waits for deliveries, and takes those that are there, in an array that is the taker's; fails with a fault, or with none where the consumer is done.
+ *
+ * @internal
+ */
+export type Take = Effect.Effect<Array<DeliveryRecord>, Option.Option<ConsumeFault>>
+
 /** @internal */
 export interface ConsumerSettings {
   readonly queue: () => string
   readonly consumerTag: string
   readonly prefetch: number
-  /** The most deliveries the stream takes at once. */
+  /** The most deliveries that are taken at once. */
   readonly batch: number
   readonly noAck: boolean
   readonly noLocal: boolean
@@ -37,6 +42,31 @@ const hardLimit = 16 * softLimit
 // A delivery costs memory besides its content.
 const sizeOf = (delivery: DeliveryRecord): number => delivery.content.length + 64
 
+/**
+ * What was taken from a consumer, and nobody has started on: without acknowledgement it counts as if it were still in the
+ * buffer.
+ *
+ * @internal
+ */
+export class Backlog {
+  bytes = 0
+  private readonly onTaken: () => void
+
+  constructor(onTaken: () => void) {
+    this.onTaken = onTaken
+  }
+
+  taken(batch: ReadonlyArray<DeliveryRecord>): void {
+    for (const delivery of batch) this.bytes += sizeOf(delivery)
+  }
+
+  readonly started = (delivery: DeliveryRecord): void => {
+    const before = this.bytes
+    this.bytes = before - sizeOf(delivery)
+    if (before >= softLimit && this.bytes < softLimit) this.onTaken()
+  }
+}
+
 /** @internal */
 export class Consumer {
   readonly settings: ConsumerSettings
@@ -44,13 +74,15 @@ export class Consumer {
   established = false
   private buffer: Array<DeliveryRecord> = []
   private bytes = 0
-  private taker: ((effect: Effect.Effect<Chunk.Chunk<DeliveryRecord>, Option.Option<ConsumeFault>>) => void) | undefined
+  private taker: ((take: Take) => void) | undefined
   private end: Effect.Effect<never, Option.Option<ConsumeFault>> | undefined
   private readonly onTaken: () => void
+  private readonly backlog: Backlog | undefined
 
-  constructor(settings: ConsumerSettings, onTaken: () => void) {
+  constructor(settings: ConsumerSettings, onTaken: () => void, backlog: Backlog | undefined) {
     this.settings = settings
     this.onTaken = onTaken
+    this.backlog = backlog
   }
 
   get method(): Method.BasicConsume {
@@ -73,7 +105,11 @@ export class Consumer {
 
   /** Nothing stops a broker from sending to a no-ack consumer but our not reading. */
   get isFull(): boolean {
-    return this.settings.noAck && this.bytes >= softLimit
+    return this.settings.noAck && this.held >= softLimit
+  }
+
+  private get held(): number {
+    return this.bytes + (this.backlog?.bytes ?? 0)
   }
 
   /** `false` when the delivery did not fit and the consumer is over. */
@@ -82,9 +118,9 @@ export class Consumer {
     this.buffer.push(delivery)
     if (this.settings.noAck) {
       this.bytes += sizeOf(delivery)
-      if (this.bytes > hardLimit) {
+      if (this.held > hardLimit) {
         this.finish(Option.some(
-          new ConsumerOverflow({ consumerTag: this.settings.consumerTag, bytes: this.bytes })
+          new ConsumerOverflow({ consumerTag: this.settings.consumerTag, bytes: this.held })
         ))
         return false
       }
@@ -106,7 +142,7 @@ export class Consumer {
     return rest
   }
 
-  /** Ends the stream, after what it can still take: with a fault, or (`none`) as done. */
+  /** Ends it, after what can still be taken: with a fault, or (`none`) as done. */
   finish(fault: Option.Option<ConsumeFault>): void {
     if (this.end !== undefined) return
     this.end = Effect.fail(fault)
@@ -120,17 +156,13 @@ export class Consumer {
   }
 
   // Looked at when the fiber runs: a taker that was interrupted meanwhile must not swallow a batch.
-  readonly take: Effect.Effect<Chunk.Chunk<DeliveryRecord>, Option.Option<ConsumeFault>> = Effect.suspend(
-    () => {
-      if (this.buffer.length > 0) {
-        return Effect.succeed(Chunk.unsafeFromArray(this.takeBatch()))
-      }
-      if (this.end !== undefined) return this.end
-      return Effect.async((resume) => {
-        this.taker = resume
-      })
-    }
-  )
+  readonly take: Take = Effect.suspend(() => {
+    if (this.buffer.length > 0) return Effect.succeed(this.takeBatch())
+    if (this.end !== undefined) return this.end
+    return Effect.async((resume) => {
+      this.taker = resume
+    })
+  })
 
   private takeBatch(): Array<DeliveryRecord> {
     const { batch, noAck } = this.settings
@@ -145,6 +177,4 @@ export class Consumer {
     this.onTaken()
     return all
   }
-
-  readonly stream: Stream.Stream<DeliveryRecord, ConsumeFault> = Stream.repeatEffectChunkOption(this.take)
 }

@@ -1,5 +1,5 @@
 /**
- * A fixed number of long-lived workers over one array of deliveries: what `Consumer.run` is made of. Per message there is
+ * A fixed number of long-lived workers over one batch of deliveries: what `Consumer.run` is made of. Per message there is
  * no fiber, no queue and no catch: a worker's loop ends only when a handler fails, and starts again.
  *
  * @since 0.1.0
@@ -12,6 +12,7 @@ import type { ContentError } from "../../AmqpError.ts"
 import * as Metrics from "../../Metrics.ts"
 import type { Settlement } from "../Consumer.ts"
 import type { Content, Delivery } from "../Message.ts"
+import type { Backlog } from "./consumer.ts"
 import { immediate } from "./content.ts"
 import { DeliveryRecord } from "./delivery.ts"
 
@@ -20,21 +21,19 @@ export type Policy<E, R> = (cause: Cause.Cause<E>, delivery: Delivery) => Effect
 
 // --- What waits for a worker ---
 
-type Resume = (effect: Effect.Effect<Delivery | undefined>) => void
+type Resume = (effect: Effect.Effect<DeliveryRecord | undefined>) => void
 
-/** The deliveries of a life of the channel that is over will come again. */
-const isStale = (delivery: Delivery): boolean =>
-  delivery instanceof DeliveryRecord && delivery.fault()?.reason === "Stale"
-
-/** Deliveries nobody has started on, and workers that have none. At most as many as the prefetch. @internal */
+/** Deliveries nobody has started on, and workers that have none. @internal */
 export class Waiting {
-  private deliveries: Array<Delivery> = []
+  private deliveries: Array<DeliveryRecord> = []
   private head = 0
   private idle: Array<Resume> = []
   private stopped = false
-  private readonly started: (delivery: Delivery) => void
+  private readonly backlog: Backlog
+  private readonly started: (delivery: DeliveryRecord) => void
 
-  constructor(started: (delivery: Delivery) => void) {
+  constructor(backlog: Backlog, started: (delivery: DeliveryRecord) => void) {
+    this.backlog = backlog
     this.started = started
   }
 
@@ -42,15 +41,16 @@ export class Waiting {
     return this.stopped
   }
 
-  /** Brings a batch, and wakes as many workers as have something to do. */
-  push(batch: Iterable<Delivery>): void {
-    const first = this.deliveries[this.head]
+  /** Brings a batch, which is its own from now on, and wakes as many workers as have something to do. */
+  push(batch: Array<DeliveryRecord>): void {
+    this.backlog.taken(batch)
     // Lives follow each other: as long as the oldest is of this one, all are.
-    if (first === undefined || isStale(first)) {
-      this.deliveries = []
+    if (this.deliveries[this.head]?.isStale !== false) {
+      this.deliveries = batch
       this.head = 0
+    } else {
+      for (const delivery of batch) this.deliveries.push(delivery)
     }
-    for (const delivery of batch) this.deliveries.push(delivery)
     const awake = Math.min(this.idle.length, this.deliveries.length - this.head)
     for (const resume of this.idle.splice(0, awake)) resume(this.next)
   }
@@ -62,23 +62,23 @@ export class Waiting {
   }
 
   /** Takes out what nobody started on. */
-  unstarted(): ReadonlyArray<Delivery> {
+  unstarted(): ReadonlyArray<DeliveryRecord> {
     const rest = this.deliveries.slice(this.head)
-    this.deliveries = []
-    this.head = 0
-    return rest.filter((delivery) => !isStale(delivery))
+    this.clear()
+    return rest.filter((delivery) => !delivery.isStale)
   }
 
   /** The next delivery, if one is here. */
-  take(): Delivery | undefined {
+  take(): DeliveryRecord | undefined {
     if (this.stopped) return undefined
     while (this.head < this.deliveries.length) {
       const delivery = this.deliveries[this.head++]
       if (this.head === this.deliveries.length) {
-        this.deliveries = []
-        this.head = 0
+        this.clear()
       }
-      if (delivery !== undefined && !isStale(delivery)) {
+      if (delivery === undefined) return undefined
+      this.backlog.started(delivery)
+      if (!delivery.isStale) {
         this.started(delivery)
         return delivery
       }
@@ -86,19 +86,24 @@ export class Waiting {
     return undefined
   }
 
+  private clear(): void {
+    this.deliveries = []
+    this.head = 0
+  }
+
   // Looked at when the worker runs: one that was interrupted meanwhile must not swallow a delivery.
-  readonly next: Effect.Effect<Delivery | undefined> = Effect.suspend(() => {
+  readonly next: Effect.Effect<DeliveryRecord | undefined> = Effect.suspend(() => {
     const delivery = this.take()
     if (delivery !== undefined || this.stopped) return Effect.succeed(delivery)
-    return Effect.async<Delivery | undefined>((resume) => void this.idle.push(resume))
+    return Effect.async<DeliveryRecord | undefined>((resume) => void this.idle.push(resume))
   })
 }
 
 // --- Settling ---
 
 /** Settles a delivery, unless its handler has done so. */
-const settleNow = (delivery: Delivery, settlement: Settlement): Effect.Effect<void> => {
-  if (delivery instanceof DeliveryRecord && delivery.settled) return Effect.void
+const settleNow = (delivery: DeliveryRecord, settlement: Settlement): Effect.Effect<void> => {
+  if (delivery.settled) return Effect.void
   switch (settlement) {
     case "ack":
       return delivery.ack
@@ -111,17 +116,20 @@ const settleNow = (delivery: Delivery, settlement: Settlement): Effect.Effect<vo
 
 /** When deliveries are settled: as soon as their handlers have ended, or not before those delivered earlier. @internal */
 export interface SettleOrder {
-  readonly started: (delivery: Delivery) => void
-  readonly settle: (delivery: Delivery, settlement: Settlement) => Effect.Effect<void>
+  readonly started: (delivery: DeliveryRecord) => void
+  readonly settle: (delivery: DeliveryRecord, settlement: Settlement) => Effect.Effect<void>
 }
 
 /** @internal */
 export const atOnce: SettleOrder = { started: () => {}, settle: settleNow }
 
+/** Of a consumer that does not acknowledge. @internal */
+export const never: SettleOrder = { started: () => {}, settle: () => Effect.void }
+
 /** @internal */
 export const inOrder = (): SettleOrder => {
   // In the order of delivery; `undefined` while the handler runs.
-  const open = new Map<Delivery, Settlement | undefined>()
+  const open = new Map<DeliveryRecord, Settlement | undefined>()
   let settling = false
   const settleNext: Effect.Effect<void> = Effect.suspend(() => {
     const [delivery, settlement] = open.entries().next().value ?? []
@@ -152,18 +160,25 @@ export const inOrder = (): SettleOrder => {
 /** Marks our own logs, and never those of a handler. @internal */
 export const annotate = Effect.annotateLogs({ package: "effect-amqp", module: "Consumer" })
 
-/** A rejected content, for the log and the metric. @internal */
+/** A content that nobody can read, for the log and the metric. @internal */
 export const undecodable = (error: ContentError, delivery: Delivery): Effect.Effect<void> =>
   Effect.suspend(() => {
     Metrics.undecodable.unsafeUpdate(1, [])
+    const fate = delivery instanceof DeliveryRecord && delivery.noAck ? "Dropped" : "Rejected"
     return annotate(
-      Effect.logWarning(`Rejected a delivery to consumer "${delivery.consumerTag}": ${error.message}`)
+      Effect.logWarning(
+        `${fate} a delivery to consumer "${delivery.consumerTag}": ${error.message}`
+      )
     )
   })
 
 /** A failed handler, for the log: the policy has acted for the user. @internal */
 export const failed = (cause: Cause.Cause<unknown>, settlement: Settlement): Effect.Effect<void> =>
   annotate(Effect.logWarning(`A handler failed, and its message was ${past[settlement]}`, cause))
+
+/** The same, where the message is gone in any case. @internal */
+export const lost = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  annotate(Effect.logWarning("A handler failed, and its message is lost", cause))
 
 const past: Record<Settlement, string> = { ack: "acknowledged", requeue: "requeued", reject: "rejected" }
 
@@ -179,7 +194,7 @@ export const worker = <A, E, R, R1, R2>(options: {
   readonly policy: Policy<E, R2>
 }): Effect.Effect<void, never, R | R1 | R2> => {
   const { content, handler, policy, settling, waiting } = options
-  let current: Delivery | undefined
+  let current: DeliveryRecord | undefined
 
   const handleAll = Effect.gen(function*() {
     while (true) {
@@ -202,7 +217,7 @@ export const worker = <A, E, R, R1, R2>(options: {
   /** Interrupted: the time that running handlers had when the consumer ended is over. */
   const isGivenUp = (cause: Cause.Cause<unknown>) => waiting.isStopped && Cause.isInterrupted(cause)
 
-  const decide = (exit: Exit.Exit<Settlement>, delivery: Delivery): Effect.Effect<Settlement> => {
+  const decide = (exit: Exit.Exit<Settlement>, delivery: DeliveryRecord): Effect.Effect<Settlement> => {
     if (Exit.isSuccess(exit)) return Effect.succeed(exit.value)
     if (isGivenUp(exit.cause)) return Effect.succeed("requeue")
     const settlement = requeueOnce(delivery)

@@ -90,11 +90,16 @@ export class DeliveryRecord implements Delivery {
     return Effect.suspend(() => this.quietly(options?.requeue === true ? "requeue" : "discard"))
   }
 
+  /** Of a life of the channel that is over: it will come again. */
+  get isStale(): boolean {
+    return !this.noAck && (this.recovered || this.life !== this.settler.life)
+  }
+
   /** Why it cannot be settled any more, if so. */
   fault(): SettleError | undefined {
     if (this.noAck) return this.unsettled("NoAck")
     if (this.settled) return this.unsettled("AlreadySettled")
-    if (this.recovered || this.life !== this.settler.life) return this.unsettled("Stale")
+    if (this.isStale) return this.unsettled("Stale")
     return undefined
   }
 
