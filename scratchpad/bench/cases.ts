@@ -39,7 +39,8 @@ const MiB = 1024 * 1024
 const label = (size: number): string =>
   size >= MiB ? `${size / MiB} MiB` : size >= KiB ? `${size / KiB} KiB` : `${size} B`
 
-const countOf: Record<number, number> = { 100: 60_000, [KiB]: 60_000, [64 * KiB]: 3000, [MiB]: 250 }
+// Small messages go by so fast that compiling would be most of what a shorter sample shows.
+const countOf: Record<number, number> = { 100: 200_000, [KiB]: 200_000, [64 * KiB]: 3000, [MiB]: 250 }
 
 type Sized = Omit<Case, "name" | "unit" | "size" | "count" | "clients"> & Partial<Case>
 

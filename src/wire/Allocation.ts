@@ -72,6 +72,54 @@ export const copy = (source: Uint8Array, start: number, end: number): Uint8Array
   return slab.subarray(at, used)
 }
 
+// Copied ahead for each octet asked for: few enough that what is not asked for in the end costs little.
+const ahead = 32
+
+/**
+ * Copies, as {@link copy} does, of pieces of one read that follow each other: the next ones are copied along with the
+ * first, because a view of the source and a call for each costs as much as the copy.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class Reading {
+  /** What was read; valid until the next read. */
+  source: Uint8Array = empty
+  private end = 0
+  private kept = empty
+  // Where in the source the kept copy begins and ends, and begins in its slab.
+  private from = 0
+  private to = 0
+  private at = 0
+
+  /** The source from now on, up to `end`. */
+  begin(source: Uint8Array, end: number): void {
+    this.source = source
+    this.end = end
+    this.to = 0
+  }
+
+  copy(start: number, end: number): Uint8Array {
+    const size = end - start
+    if (size > largestShared) return copy(this.source, start, end)
+    if (start < this.from || end > this.to) {
+      if (slab.length - used < size) {
+        slab = allocate(slabSize)
+        used = 0
+      }
+      const to = start + Math.min(this.end - start, size * ahead, slab.length - used)
+      slab.set(this.source.subarray(start, to), used)
+      this.kept = slab
+      this.from = start
+      this.to = to
+      this.at = used
+      used += to - start
+    }
+    const at = this.at + start - this.from
+    return this.kept.subarray(at, at + size)
+  }
+}
+
 /**
  * What was allocated since the last {@link reset}.
  *

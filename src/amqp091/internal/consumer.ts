@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { CallError, ConsumerCancelled } from "../../AmqpError.ts"
 import { ConsumerOverflow } from "../../AmqpError.ts"
+import * as Metrics from "../../Metrics.ts"
 import type { FieldTable } from "../FieldTable.ts"
 import type * as Method from "../Method.ts"
 import type { DeliveryRecord } from "./delivery.ts"
@@ -174,6 +175,7 @@ export class Consumer {
       this.buffer = all.splice(batch)
       if (noAck) { for (const delivery of all) this.bytes -= sizeOf(delivery) }
     }
+    Metrics.consumed.unsafeUpdate(all.length, [])
     this.onTaken()
     return all
   }

@@ -10,7 +10,6 @@ import * as Option from "effect/Option"
 import type { CallError } from "../../AmqpError.ts"
 import { ChannelError, ConsumerCancelled } from "../../AmqpError.ts"
 import { bounded } from "../../internal/bounded.ts"
-import * as Metrics from "../../Metrics.ts"
 import type * as Method from "../Method.ts"
 import type { BasicProperties } from "../Properties.ts"
 import type { Reply } from "./calls.ts"
@@ -118,7 +117,6 @@ export class Consumers {
   }
 
   delivered(method: Method.BasicDeliver, properties: BasicProperties, body: Uint8Array): void {
-    Metrics.consumed.unsafeUpdate(1, [])
     const consumer = this.byTag.get(method.consumerTag)
     const noAck = consumer?.settings.noAck === true
     const delivery = new DeliveryRecord(this.settling, method, method.consumerTag, noAck, properties, body)

@@ -56,17 +56,17 @@ export class ContentAssembly<M, P> {
     return this.received === this.size
   }
 
-  /** Copies a piece of the body. */
-  piece(bytes: Uint8Array, start: number, end: number): void {
+  /** Copies a piece of the body out of what was read. */
+  piece(reading: Allocation.Reading, start: number, end: number): void {
     const received = this.received + (end - start)
     if (this.skipped) {
       this.received = received
       return
     }
     if (this.received === 0 && received === this.size) {
-      this.body = Allocation.copy(bytes, start, end)
+      this.body = reading.copy(start, end)
     } else {
-      this.grow(received).set(bytes.subarray(start, end), this.received)
+      this.grow(received).set(reading.source.subarray(start, end), this.received)
     }
     this.received = received
   }

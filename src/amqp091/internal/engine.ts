@@ -7,6 +7,7 @@
  */
 import { FrameError } from "../../AmqpError.ts"
 import { Output } from "../../internal/output.ts"
+import * as Allocation from "../../wire/Allocation.ts"
 import { ByteReader } from "../../wire/ByteReader.ts"
 import type { ByteWriter } from "../../wire/ByteWriter.ts"
 import type { DecodeOptions } from "../FieldTable.ts"
@@ -106,6 +107,7 @@ export class Engine<P> {
   private readonly limits: DecodeOptions | undefined
   private readonly maxMessageSize: number
   private readonly reader = new ByteReader()
+  private readonly read = new Allocation.Reading()
   private readonly parser: FrameParser
   private readonly channels: Array<ChannelState<P> | undefined> = []
   private numbers = new ChannelNumbers(65535)
@@ -129,7 +131,7 @@ export class Engine<P> {
     this.parser = new FrameParser({
       onMethod: (channel, bytes, start, end) => this.receiveMethod(channel, bytes, start, end),
       onHeader: (channel, bytes, start, end) => this.receiveHeader(channel, bytes, start, end),
-      onBody: (channel, bytes, start, end) => this.receiveBody(channel, bytes, start, end),
+      onBody: (channel, _, start, end) => this.receiveBody(channel, start, end),
       onBodyEnd: (channel) => this.receiveBodyEnd(channel),
       onHeartbeat: (channel) => {
         // 0-9-1 §4.2.7 makes this a frame-error.
@@ -155,6 +157,7 @@ export class Engine<P> {
   receive(bytes: Uint8Array, start: number, end: number, now: number): void {
     if (this.phase === "dead") return
     this.lastReceived = now
+    this.read.begin(bytes, end)
     try {
       this.parser.receive(bytes, start, end)
     } catch (error) {
@@ -337,12 +340,12 @@ export class Engine<P> {
     this.handler.onTooLarge(channel, method, size)
   }
 
-  private receiveBody(channel: number, bytes: Uint8Array, start: number, end: number): void {
+  private receiveBody(channel: number, start: number, end: number): void {
     const content = this.contentOf(channel, "content body")
     if (content === undefined) return
     if (content.size < 0) throw this.fault("Unexpected", "content body", "a content body without its header")
     if (!content.fits(end - start)) throw this.fault("BodySize", "content body", "more body than was announced")
-    content.piece(bytes, start, end)
+    content.piece(this.read, start, end)
   }
 
   private receiveBodyEnd(channel: number): void {

@@ -4,6 +4,12 @@ import { ContentAssembly } from "../../../src/amqp091/internal/contentAssembly.t
 import * as Allocation from "../../../src/wire/Allocation.ts"
 import { pattern } from "./engines.ts"
 
+const reading = (bytes: Uint8Array) => {
+  const read = new Allocation.Reading()
+  read.begin(bytes, bytes.length)
+  return read
+}
+
 const awaiting = (size: number) => {
   const content = new ContentAssembly<string, string>()
   content.begin("method")
@@ -26,7 +32,7 @@ describe("ContentAssembly", () => {
           assert.isTrue(content.fits(each))
           assert.isFalse(content.fits(size - at + 1))
           lent.set(expected.subarray(at, at + each), 1)
-          content.piece(lent, 1, each + 1)
+          content.piece(reading(lent), 1, each + 1)
           lent.fill(0xee)
           at += each
         }
@@ -44,14 +50,14 @@ describe("ContentAssembly", () => {
     const content = awaiting(1 << 30)
     const piece = pattern(65536)
     Allocation.reset()
-    content.piece(piece, 0, 10)
+    content.piece(reading(piece), 0, 10)
     assert.deepStrictEqual(Allocation.allocated(), { count: 1, bytes: 20 })
-    content.piece(piece, 0, 65536)
+    content.piece(reading(piece), 0, 65536)
     assert.deepStrictEqual(Allocation.allocated(), { count: 2, bytes: 20 + 2 * 65546 })
 
     const honest = awaiting(1 << 20)
     Allocation.reset()
-    for (let read = 0; read < 16; read++) honest.piece(piece, 0, 65536)
+    for (let read = 0; read < 16; read++) honest.piece(reading(piece), 0, 65536)
     assert.deepStrictEqual(Allocation.allocated(), { count: 1, bytes: 1 << 20 })
     assert.isTrue(honest.isWhole)
   })
@@ -60,9 +66,9 @@ describe("ContentAssembly", () => {
     const piece = pattern(65536)
     const content = awaiting(1 << 20)
     Allocation.reset()
-    content.piece(piece, 0, 65000)
-    for (let read = 0; read < 15; read++) content.piece(piece, 0, 65536)
-    content.piece(piece, 0, (1 << 20) - 65000 - 15 * 65536)
+    content.piece(reading(piece), 0, 65000)
+    for (let read = 0; read < 15; read++) content.piece(reading(piece), 0, 65536)
+    content.piece(reading(piece), 0, (1 << 20) - 65000 - 15 * 65536)
     assert.isTrue(content.isWhole)
     assert.deepStrictEqual(Allocation.allocated(), { count: 2, bytes: 2 * 65000 + (1 << 20) })
   })
@@ -71,16 +77,16 @@ describe("ContentAssembly", () => {
     const content = awaiting(-1)
     content.skip(1000)
     Allocation.reset()
-    content.piece(pattern(600), 0, 600)
+    content.piece(reading(pattern(600)), 0, 600)
     assert.isTrue(content.fits(400))
     assert.isFalse(content.fits(401))
-    content.piece(pattern(400), 0, 400)
+    content.piece(reading(pattern(400)), 0, 400)
     assert.isTrue(content.isWhole)
     assert.isUndefined(content.body)
     assert.deepStrictEqual(Allocation.allocated(), { count: 0, bytes: 0 })
     content.begin("next")
     content.size = 3
-    content.piece(pattern(3), 0, 3)
+    content.piece(reading(pattern(3)), 0, 3)
     assert.deepStrictEqual(content.body, pattern(3))
   })
 })
