@@ -72,7 +72,7 @@ describe("Flusher", () => {
     const { endTurn, flusher, note, output, state, tasks } = make()
     output.maxBody = 131_064
     note()
-    output.body(1, pattern(2_000_000))
+    output.body(1, pattern(8_000_000))
     for (let each = 0; each < 50; each++) {
       note()
       flusher.request()
@@ -85,7 +85,7 @@ describe("Flusher", () => {
     }
     assert.isAbove(turns, 4)
     assert.strictEqual(output.unflushed, 0)
-    assert.isAbove(state.octets, 2_000_000)
+    assert.isAbove(state.octets, 8_000_000)
   })
 
   it("writes nothing more after the pipe said stop, until it has drained", () => {

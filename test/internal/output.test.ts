@@ -210,13 +210,13 @@ describe("Output", () => {
     assert.isAtMost(left - output.unflushed, 20_100)
   })
 
-  it("hands over large bodies by a quarter of a MiB a flush", () => {
+  it("hands over large bodies by a MiB a flush", () => {
     const { output, sink } = make(131_064)
     put(output, 1, pattern(5_000_000))
     const before = output.unflushed
     assert.isTrue(output.flush(sink))
-    assert.isAtMost(before - output.unflushed, 2 * 256 * 1024)
-    assert.isAtLeast(before - output.unflushed, 256 * 1024)
+    assert.isAtMost(before - output.unflushed, 2 * 1024 * 1024)
+    assert.isAtLeast(before - output.unflushed, 1024 * 1024)
   })
 
   it("fills its writes: small frames of a large body do not go one by one", () => {
