@@ -149,6 +149,22 @@ describe("Consumer.run", () => {
   })
 })
 
+describe("Consumer.runNoAck", () => {
+  it("may overflow, and has no settlement to decide on", () => {
+    expectTypeOf(Consumer.runNoAck({ queue: "q", content: orders }, () => Effect.fail(new Refused()))).toEqualTypeOf<
+      Effect.Effect<
+        never,
+        AmqpError.CallError | AmqpError.ConsumerCancelled | AmqpError.ConsumerOverflow,
+        Connection.Connection
+      >
+    >()
+    // @ts-expect-error nothing goes back
+    Consumer.runNoAck({ queue: "q", content: orders, onFailure: "requeue" }, handle)
+    // @ts-expect-error there is nothing to bound it with
+    Consumer.runNoAck({ queue: "q", content: orders, prefetch: 10 }, handle)
+  })
+})
+
 describe("Consumer.stream", () => {
   it("gives typed values with their deliveries", () => {
     expectTypeOf(Consumer.stream({ queue: "q", content: orders })).toEqualTypeOf<

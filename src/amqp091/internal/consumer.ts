@@ -73,6 +73,8 @@ export class Consumer {
   readonly settings: ConsumerSettings
   /** Whether the broker has accepted it once: then it is subscribed again in each life of the channel. */
   established = false
+  /** Whether it is being given up. */
+  leaving = false
   private buffer: Array<DeliveryRecord> = []
   private bytes = 0
   private taker: ((take: Take) => void) | undefined
@@ -175,6 +177,7 @@ export class Consumer {
       this.buffer = all.splice(batch)
       if (noAck) { for (const delivery of all) this.bytes -= sizeOf(delivery) }
     }
+    this.backlog?.taken(all)
     Metrics.consumed.unsafeUpdate(all.length, [])
     this.onTaken()
     return all

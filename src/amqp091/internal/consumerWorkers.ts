@@ -43,7 +43,6 @@ export class Waiting {
 
   /** Brings a batch, which is its own from now on, and wakes as many workers as have something to do. */
   push(batch: Array<DeliveryRecord>): void {
-    this.backlog.taken(batch)
     // Lives follow each other: as long as the oldest is of this one, all are.
     if (this.deliveries[this.head]?.isStale !== false) {
       this.deliveries = batch

@@ -94,6 +94,9 @@ export class Consumers {
     return Effect.suspend(() => {
       const tag = consumer.settings.consumerTag
       if (this.byTag.get(tag) !== consumer) return Effect.void
+      // One that overflowed is on its way out already, and holds nothing to give back.
+      if (consumer.leaving) return Effect.void
+      consumer.leaving = true
       consumer.established = false
       consumer.finish(Option.none())
       let cancelled = false
