@@ -132,6 +132,10 @@ export class ChannelCore implements ChannelOnSocket {
         }
       }
     }
+    if (method._tag === "BasicRecover") {
+      this.settling.recover()
+      this.consumers.forget()
+    }
     const fault = socket.engine.send(this.number, method)
     socket.flushNow()
     return fault
@@ -420,7 +424,6 @@ export class ChannelCore implements ChannelOnSocket {
       case "BasicRecoverOk":
         // At once: what follows it in the same read is new.
         this.settling.recovered()
-        this.consumers.forget()
         break
       case "BasicCancel":
         return this.consumers.cancelled(method.consumerTag)

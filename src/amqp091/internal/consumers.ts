@@ -126,7 +126,7 @@ export class Consumers {
     // Sent before the broker knew that the consumer is over: it goes back to where it was.
     if (consumer === undefined || consumer.hasEnded) return this.settling.giveBack(delivery)
     delivery.ofStream = consumer.settings.arguments["x-stream-offset"] !== undefined
-    this.settling.add(delivery)
+    if (!this.settling.add(delivery)) return
     if (!consumer.push(delivery)) this.host.fork(this.unsubscribe(consumer))
     if (consumer.isFull) this.host.onFull()
   }

@@ -13,6 +13,7 @@ import type { DeliveryRecord, Settlement, Settler } from "./delivery.ts"
 /** @internal */
 export class Settling implements Settler {
   life = 0
+  private recovering = false
   private readonly unsettled = new Map<number, DeliveryRecord>()
   private readonly transmit: (method: Method.BasicAck | Method.BasicNack | Method.BasicReject) => void
   private readonly canNack: () => boolean
@@ -29,12 +30,16 @@ export class Settling implements Settler {
   /** The life is over: nothing of it can be settled any more. */
   end(): void {
     this.life++
+    this.recovering = false
     this.unsettled.clear()
   }
 
-  /** Called in the order of the tags. */
-  add(delivery: DeliveryRecord): void {
-    if (!delivery.noAck) this.unsettled.set(delivery.deliveryTag, delivery)
+  /** Called in the order of the tags; `false` when it comes again, and must not be worked on. */
+  add(delivery: DeliveryRecord): boolean {
+    if (delivery.noAck) return true
+    delivery.recovered = this.recovering
+    if (!this.recovering) this.unsettled.set(delivery.deliveryTag, delivery)
+    return !this.recovering
   }
 
   settle(delivery: DeliveryRecord, settlement: Settlement): void {
@@ -87,15 +92,24 @@ export class Settling implements Settler {
     if (last > 0) this.send(settlement, last, true)
   }
 
-  /** The broker takes everything back (basic.recover): it delivers it again under new tags. */
-  recovered(): void {
+  /**
+   * The broker is told to take everything back (basic.recover) and deliver it again under new tags. It does so before it
+   * comes to whatever is sent from now on, and knows the old tags no more.
+   */
+  recover(): void {
+    this.recovering = true
     for (const delivery of this.unsettled.values()) delivery.recovered = true
     this.unsettled.clear()
   }
 
+  /** It has: what it sends from now on is new. */
+  recovered(): void {
+    this.recovering = false
+  }
+
   /** What nobody will settle goes back to its queue. */
   giveBack(delivery: DeliveryRecord): void {
-    if (delivery.fault() === undefined) this.settle(delivery, "requeue")
+    if (!this.recovering && delivery.fault() === undefined) this.settle(delivery, "requeue")
   }
 
   /** The same for all that a consumer was delivered. */

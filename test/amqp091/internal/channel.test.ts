@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Channel, Connection } from "effect-amqp/amqp091"
-import type { Method } from "effect-amqp/amqp091"
+import type { Message, Method } from "effect-amqp/amqp091"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -258,6 +258,40 @@ describe("get", () => {
       yield* peer.expect("BasicCancel")
       yield* peer.send(number, { _tag: "BasicCancelOk", consumerTag: "c" })
       yield* Fiber.join(consuming)
+    }).pipe(Effect.provide(layerMemory)))
+})
+
+describe("recover", () => {
+  it.scoped("while it is under way nothing is settled: the broker would close the channel (406)", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected()
+      const opening = yield* openOn(connection, Channel.make())
+      const number = yield* peer.openChannel
+      const channel = yield* Fiber.join(opening)
+      const seen: Array<Message.Delivery> = []
+      yield* Effect.fork(
+        channel.consume({ queue: "q", consumerTag: "c" }).pipe(
+          Stream.runForEach((delivery) => Effect.sync(() => void seen.push(delivery)))
+        )
+      )
+      yield* peer.expect("BasicConsume")
+      yield* peer.send(number, { _tag: "BasicQosOk" }, { _tag: "BasicConsumeOk", consumerTag: "c" })
+      yield* peer.deliver(number, deliver(1, "c"), "before")
+      yield* settle
+      const recovering = yield* Effect.fork(channel.recover)
+      yield* peer.expect("BasicRecover")
+      // Sent before the broker came to the recover, which takes it back too.
+      yield* peer.deliver(number, deliver(2, "c"), "meanwhile")
+      yield* settle
+      const faults = yield* Effect.forEach(seen, (delivery) => Effect.flip(delivery.ackOrFail))
+      assert.deepStrictEqual(faults.map(({ reason }) => reason), ["Stale"])
+      yield* channel.nackAll()
+      yield* peer.send(number, { _tag: "BasicRecoverOk" })
+      yield* Fiber.join(recovering)
+      yield* peer.deliver(number, deliver(3, "c"), "before")
+      yield* settle
+      yield* channel.ackAll()
+      assert.deepInclude(yield* peer.expect("BasicAck"), { deliveryTag: 3 })
     }).pipe(Effect.provide(layerMemory)))
 })
 

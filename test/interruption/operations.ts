@@ -1,0 +1,348 @@
+/**
+ * Every public operation of connections, channels, deliveries, publishers and consumers, as something that can be
+ * interrupted anywhere. A new one without a case here does not compile.
+ */
+import type { Transport } from "effect-amqp"
+import { Channel, Connection, ConnectionOptions, Consumer, Message, Publisher } from "effect-amqp/amqp091"
+import * as Config from "effect/Config"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+
+/** What operations are tried on. Before each try `queue` holds two messages, and `spare` is there, bound to nothing. */
+export interface Ground {
+  /** For connections of one's own. */
+  readonly url: string
+  readonly connection: Connection.Connection
+  /** Whose deliveries, publishes and calls are interrupted; both windows hold two. */
+  readonly plain: Channel.Channel
+  readonly confirm: Channel.ConfirmChannel
+  /** Where the broker knows transactions. */
+  readonly tx: Channel.TxChannel | undefined
+  readonly publishers: { readonly [G in Publisher.Guarantee]: Publisher.Publisher<string, G> }
+  readonly queue: string
+  readonly spare: string
+  /** Of this try alone. */
+  readonly fresh: string
+}
+
+export type Run = (
+  ground: Ground
+) => Effect.Effect<unknown, unknown, Scope.Scope | Connection.Connection | Transport.Transport>
+
+export interface Case {
+  readonly title: string
+  readonly run: Run
+  readonly rabbitOnly: boolean
+}
+
+/** One way to run it, or several by name; the one named `rabbitOnly` needs what the embedded broker does not know so far. */
+type Runs = Run | { readonly [form: string]: Run }
+type Members<T, Not extends keyof T = never> = { readonly [K in Exclude<keyof T, Not>]: Runs }
+
+// --- Channels ---
+
+type Pick = (ground: Ground) => Channel.ChannelBase
+
+const some = { content: "x" }
+const five = Array.from({ length: 5 }, (_, index) => `${index}`)
+const to = ({ queue }: Ground) => ({ ...some, routingKey: queue })
+const manyTo = (ground: Ground) => five.map((content) => ({ ...to(ground), content }))
+
+/** Both messages of the queue, which go back when they were not settled. */
+const withTwo =
+  (pick: Pick, use: (deliveries: ReadonlyArray<Message.Delivery>) => Effect.Effect<unknown>): Run => (ground) => {
+    const { get } = pick(ground)
+    const take = Effect.flatten(
+      Effect.map(get({ queue: ground.queue }), (one) => Effect.map(one, ({ delivery }) => delivery))
+    )
+    return Effect.flatMap(
+      Effect.acquireRelease(
+        Effect.all([take, take]),
+        (all) => Effect.forEach(all, (delivery) => Effect.ignore(delivery.nackOrFail()))
+      ),
+      use
+    )
+  }
+
+const acknowledged = Stream.runForEach((delivery: Message.Delivery) => delivery.ack)
+
+const base = (pick: Pick): Members<Channel.ChannelBase> => ({
+  queueDeclare: {
+    "": (ground) => pick(ground).queueDeclare({ queue: ground.fresh, exclusive: true }),
+    "of the broker's naming": (ground) => pick(ground).queueDeclare({ autoDelete: true }),
+    passive: (ground) => pick(ground).queueDeclare({ queue: ground.queue, passive: true }),
+    noWait: (ground) => pick(ground).queueDeclare({ queue: ground.fresh, exclusive: true, noWait: true }),
+    refused: (ground) => Effect.flip(pick(ground).queueDeclare({ queue: "none", passive: true }))
+  },
+  queueBind: {
+    "": (ground) => pick(ground).queueBind({ queue: ground.spare, exchange: "amq.topic" }),
+    noWait: (ground) => pick(ground).queueBind({ queue: ground.spare, exchange: "amq.topic", noWait: true })
+  },
+  queueUnbind: (ground) => pick(ground).queueUnbind({ queue: ground.spare, exchange: "amq.topic" }),
+  queuePurge: {
+    "": (ground) => pick(ground).queuePurge(ground.queue),
+    noWait: (ground) => pick(ground).queuePurge(ground.queue, { noWait: true })
+  },
+  queueDelete: {
+    "": (ground) => pick(ground).queueDelete({ queue: ground.spare }),
+    noWait: (ground) => pick(ground).queueDelete({ queue: ground.spare, noWait: true })
+  },
+  exchangeDeclare: {
+    "": (ground) => pick(ground).exchangeDeclare({ exchange: "amq.topic", type: "topic" }),
+    passive: (ground) => pick(ground).exchangeDeclare({ exchange: "amq.topic", passive: true }),
+    noWait: (ground) => pick(ground).exchangeDeclare({ exchange: "amq.topic", type: "topic", noWait: true })
+  },
+  exchangeDelete: {
+    "": (ground) => pick(ground).exchangeDelete({ exchange: "none" }),
+    noWait: (ground) => pick(ground).exchangeDelete({ exchange: "none", noWait: true })
+  },
+  exchangeBind: {
+    rabbitOnly: (ground) => pick(ground).exchangeBind({ source: "amq.topic", destination: "amq.fanout" })
+  },
+  exchangeUnbind: {
+    rabbitOnly: (ground) => pick(ground).exchangeUnbind({ source: "amq.topic", destination: "amq.fanout" })
+  },
+  qos: {
+    "": (ground) => pick(ground).qos({ prefetch: 10 }),
+    global: (ground) => pick(ground).qos({ prefetch: 10, global: true })
+  },
+  flow: (ground) => pick(ground).flow(true),
+  number: (ground) => pick(ground).number,
+  returned: (ground) => Effect.raceFirst(Stream.runDrain(pick(ground).returned), Effect.repeatN(Effect.yieldNow(), 5)),
+  consume: {
+    "": (ground) => pick(ground).consume({ queue: ground.queue }).pipe(Stream.take(2), acknowledged),
+    "one at a time": (ground) =>
+      pick(ground).consume({ queue: ground.queue, batch: 1, prefetch: 1 }).pipe(Stream.take(1), acknowledged),
+    noAck: (ground) => Stream.runDrain(Stream.take(pick(ground).consume({ queue: ground.queue, noAck: true }), 2)),
+    "that is asked for again": (ground) =>
+      pick(ground).consume({ queue: ground.queue, onCancel: "reconsume" }).pipe(Stream.take(2), acknowledged),
+    "whose handler fails": (ground) =>
+      Effect.flip(Stream.runForEach(pick(ground).consume({ queue: ground.queue }), () => Effect.fail("no"))),
+    refused: (ground) => Effect.flip(Stream.runDrain(pick(ground).consume({ queue: "none" })))
+  },
+  get: {
+    // Between the get and whatever uses it there is no place to be interrupted at.
+    "": (ground) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(
+          Effect.flatten(restore(pick(ground).get({ queue: ground.queue }))),
+          ({ delivery }) => delivery.ack
+        )
+      ),
+    noAck: (ground) => pick(ground).get({ queue: ground.queue, noAck: true }),
+    "of nothing": (ground) => pick(ground).get({ queue: ground.spare })
+  },
+  ackAll: {
+    "": (ground) => withTwo(pick, (deliveries) => pick(ground).ackAll(deliveries))(ground),
+    "of everything": (ground) => withTwo(pick, () => pick(ground).ackAll())(ground)
+  },
+  nackAll: {
+    "": (ground) => withTwo(pick, (deliveries) => pick(ground).nackAll(deliveries))(ground),
+    "of everything": (ground) => withTwo(pick, () => pick(ground).nackAll(undefined, { requeue: false }))(ground)
+  },
+  recover: (ground) => withTwo(pick, () => Effect.orDie(pick(ground).recover))(ground)
+})
+
+const confirmBase = base(({ confirm }) => confirm)
+
+const confirmChannel: Members<Channel.ConfirmChannel, "mode" | keyof Channel.ChannelBase> = {
+  publish: {
+    "": (ground) => ground.confirm.publish(to(ground)),
+    "that comes back": (ground) => Effect.flip(ground.confirm.publish({ ...some, routingKey: "none", mandatory: true }))
+  },
+  publishAll: (ground) => ground.confirm.publishAll(manyTo(ground)),
+  offer: (ground) => Effect.forEach(manyTo(ground), ground.confirm.offer),
+  drain: (ground) => Effect.zipRight(Effect.forEach(manyTo(ground), ground.confirm.offer), ground.confirm.drain),
+  unconfirmed: (ground) => ground.confirm.unconfirmed
+}
+
+const plainChannel: Members<Channel.Channel, "mode" | keyof Channel.ChannelBase> = {
+  publish: (ground) => ground.plain.publish(to(ground)),
+  publishAll: (ground) => ground.plain.publishAll(manyTo(ground))
+}
+
+const transaction = (
+  { tx }: Ground,
+  use: (transaction: Channel.Transaction, channel: Channel.TxChannel) => Effect.Effect<unknown, unknown, Scope.Scope>
+) => tx === undefined ? Effect.dieMessage("no transactions") : tx.transaction((transaction) => use(transaction, tx))
+
+const txChannel: Members<Channel.TxChannel, "mode" | keyof Channel.ChannelBase> & Members<Channel.Transaction> = {
+  publish: { rabbitOnly: (ground) => transaction(ground, ({ publish }) => publish(to(ground))) },
+  publishAll: { rabbitOnly: (ground) => transaction(ground, ({ publishAll }) => publishAll(manyTo(ground))) },
+  transaction: {
+    rabbitOnly: (ground) =>
+      transaction(
+        ground,
+        ({ publishAll }, { get }) =>
+          Effect.uninterruptibleMask((restore) =>
+            restore(publishAll(manyTo(ground))).pipe(
+              Effect.zipRight(Effect.flatten(restore(get({ queue: ground.queue })))),
+              // Undone by a rollback; the message then has to go back in a transaction of its own.
+              Effect.flatMap(({ delivery }) => delivery.ack)
+            )
+          )
+      )
+  }
+}
+
+const rollback: { readonly rollback: Runs } = {
+  rollback: {
+    rabbitOnly: (ground) =>
+      Effect.flip(
+        transaction(ground, ({ publishAll }) => Effect.zipRight(publishAll(manyTo(ground)), Effect.fail("no")))
+      )
+  }
+}
+
+const tags = ["Channel", "ConfirmChannel", "TxChannel"] as const
+
+const channelModule: Members<typeof Channel, (typeof tags)[number]> = {
+  make: {
+    "": () => Channel.make({ prefetch: 1 }),
+    "with a number": () => Channel.make({ number: 77 })
+  },
+  makeConfirm: () => Channel.makeConfirm({ window: 1 }),
+  makeTx: { rabbitOnly: () => Channel.makeTx() },
+  queueExists: {
+    "": ({ queue }) => Channel.queueExists(queue),
+    "of none": () => Channel.queueExists("none")
+  },
+  exchangeExists: {
+    "": () => Channel.exchangeExists("amq.topic"),
+    "of none": () => Channel.exchangeExists("none")
+  },
+  layer: () => Layer.build(Channel.layer()),
+  layerConfirm: () => Layer.build(Channel.layerConfirm()),
+  layerTx: { rabbitOnly: () => Layer.build(Channel.layerTx()) }
+}
+
+type Data =
+  | "content"
+  | "text"
+  | "properties"
+  | "exchange"
+  | "routingKey"
+  | "redelivered"
+  | "deliveryTag"
+  | "consumerTag"
+
+const settling = (settle: (delivery: Message.Delivery) => Effect.Effect<unknown, unknown>) =>
+  withTwo(({ plain }) => plain, (deliveries) => Effect.orDie(Effect.forEach(deliveries, settle)))
+
+const delivery: Members<Message.Delivery, Data> = {
+  ack: settling((each) => each.ack),
+  ackOrFail: settling((each) => each.ackOrFail),
+  nack: settling((each) => each.nack()),
+  nackOrFail: settling((each) => each.nackOrFail({ requeue: false })),
+  reject: settling((each) => each.reject())
+}
+
+// --- Connections ---
+
+const another = ({ url }: Ground) => Connection.make({ url })
+const config = ({ url }: Ground) => Config.sync(() => Either.getOrThrow(ConnectionOptions.resolve({ url })))
+
+const connectionModule: Members<typeof Connection, "TypeId" | "Connection"> = {
+  make: another,
+  makeConfig: (ground) => Connection.makeConfig(config(ground)),
+  layer: ({ url }) => Layer.build(Connection.layer({ url })),
+  layerConfig: (ground) => Layer.build(Connection.layerConfig(config(ground)))
+}
+
+const connection: Members<Connection.Connection, typeof Connection.TypeId | "core"> = {
+  state: ({ connection }) => connection.state,
+  changes: ({ connection }) => Stream.runHead(connection.changes),
+  info: ({ connection }) => connection.info,
+  isOpen: ({ connection }) => connection.isOpen,
+  isClosed: ({ connection }) => connection.isClosed,
+  closed: {
+    "": ({ connection }) => Effect.raceFirst(connection.closed, Effect.repeatN(Effect.yieldNow(), 5)),
+    "of one that closes": (ground) =>
+      Effect.flatMap(another(ground), ({ close, closed }) => Effect.all([closed, close()], { concurrency: 2 }))
+  },
+  updateSecret: { rabbitOnly: ({ connection }) => connection.updateSecret(Redacted.make("guest"), "rotated") },
+  close: (ground) => Effect.flatMap(another(ground), ({ close }) => close())
+}
+
+// --- Publishers and consumers ---
+
+const publisher = <G extends Publisher.Guarantee>(
+  guarantee: G
+): Members<Publisher.Publisher<string, G>, typeof Publisher.TypeId | "guarantee"> => {
+  const run = (
+    use: (publisher: AnyPublisher) => Effect.Effect<unknown, unknown>
+  ): Run =>
+  ({ publishers }) => use(publishers[guarantee])
+  return {
+    publish: run(({ publish }) => publish("x")),
+    publishAll: run(({ publishAll }) => publishAll(five)),
+    sink: run(({ sink }) => Stream.run(Stream.fromIterable(five), sink))
+  }
+}
+
+interface AnyPublisher {
+  readonly publish: (value: string) => Effect.Effect<unknown, unknown>
+  readonly publishAll: (values: Iterable<string>) => Effect.Effect<unknown, unknown>
+  readonly sink: Publisher.Publisher<string, Publisher.Guarantee>["sink"]
+}
+
+const publisherModule: Members<typeof Publisher, "TypeId"> = {
+  make: () => Publisher.make({ content: Message.text, guarantee: "at-least-once" })
+}
+
+/** A consumer that never ends by itself, until it has handled both messages. */
+const running = (options: Partial<Consumer.RunOptions<string>>): Run => ({ queue }) =>
+  Effect.flatMap(Deferred.make<void>(), (done) => {
+    let handled = 0
+    const consumer = Consumer.run(
+      { queue, content: Message.text, ...options },
+      () => Effect.suspend(() => ++handled < 2 ? Effect.void : Deferred.succeed(done, undefined))
+    )
+    return Effect.raceFirst(consumer, Deferred.await(done))
+  })
+
+const consumerModule: Members<typeof Consumer> = {
+  run: {
+    "": running({}),
+    concurrently: running({ concurrency: 2 }),
+    "in order": running({ concurrency: 2, ordered: true })
+  },
+  stream: ({ queue }) =>
+    Consumer.stream({ queue, content: Message.text }).pipe(
+      Stream.take(2),
+      Stream.runForEach(({ delivery }) => delivery.ack)
+    )
+}
+
+// --- All of them ---
+
+const forms = (subject: string, members: { readonly [name: string]: Runs }): ReadonlyArray<Case> =>
+  Object.entries(members).flatMap(([name, runs]) =>
+    Object.entries(typeof runs === "function" ? { "": runs } : runs).map(([form, run]) => {
+      const rabbitOnly = form === "rabbitOnly"
+      return { title: `${subject}.${name}${rabbitOnly || form === "" ? "" : ` ${form}`}`, run, rabbitOnly }
+    })
+  )
+
+export const cases: ReadonlyArray<Case> = [
+  ...forms("Connection", connectionModule),
+  ...forms("connection", connection),
+  ...forms("Channel", channelModule),
+  ...forms("confirmChannel", confirmBase),
+  ...forms("confirmChannel", confirmChannel),
+  ...forms("plainChannel", base(({ plain }) => plain)),
+  ...forms("plainChannel", plainChannel),
+  ...forms("txChannel", txChannel),
+  ...forms("txChannel", rollback),
+  ...forms("delivery", delivery),
+  ...forms("Publisher", publisherModule),
+  ...forms("at most once", publisher("at-most-once")),
+  ...forms("confirmed", publisher("confirmed")),
+  ...forms("at least once", publisher("at-least-once")),
+  ...forms("Consumer", consumerModule)
+]
