@@ -340,7 +340,7 @@ export interface Transaction {
 
 /**
  * A channel whose publishes and settlements are grouped in transactions (tx.select). A settlement made outside of one takes
- * effect with the next commit, or is undone by the next rollback.
+ * effect with the next commit, or is undone by the next rollback; what was undone can be settled again.
  *
  * @since 0.1.0
  * @category models

@@ -13,7 +13,6 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as Reconnect from "../../src/Reconnect.ts"
@@ -235,104 +234,6 @@ describe("recovery", () => {
       const twice = yield* Effect.flip(redelivered.ackOrFail)
       assert.strictEqual(twice.reason, "AlreadySettled")
       yield* channel.publish({ routingKey: "q", content: "4" })
-    }).pipe(Effect.provide(Broker.layerMemory)))
-})
-
-/** Runs `body` against one broker, interrupted after 1, 2, 3, … steps of the scheduler, until it gets through. */
-const everywhere = <E>(
-  body: (connection: Connection_.Connection) => Effect.Effect<unknown, E, Scope.Scope>
-) =>
-  Effect.gen(function*() {
-    const broker = yield* Broker.Broker
-    const connection = yield* Connection.make({ url: "memory://" })
-    const provide = Effect.provideService(Connection.Connection, connection)
-    const check = yield* provide(Channel.makeConfirm())
-    yield* check.queueDeclare({ queue: "q" })
-    let steps = 1
-    for (;; steps++) {
-      yield* check.queuePurge("q")
-      yield* check.publishAll([{ routingKey: "q", content: "1" }, { routingKey: "q", content: "2" }])
-      const fiber = yield* Effect.fork(Effect.scoped(body(connection)))
-      for (let step = 0; step < steps; step++) yield* Effect.yieldNow()
-      const exit = yield* Fiber.interrupt(fiber)
-      yield* settle
-      const [info] = yield* broker.connections
-      assert.strictEqual(info?.channels, 1, `after ${steps} steps`)
-      const [queue] = yield* broker.queues()
-      assert.strictEqual(queue?.consumers, 0, `after ${steps} steps`)
-      assert.strictEqual(queue?.unsettled, 0, `after ${steps} steps`)
-      if (Exit.isSuccess(exit)) break
-    }
-    assert.isAbove(steps, 1)
-    yield* check.publish({ routingKey: "q", content: "after" })
-  }).pipe(Effect.provide(Broker.layerMemory))
-
-const on = <A, E>(
-  connection: Connection_.Connection,
-  make: Effect.Effect<A, E, Connection_.Connection | Scope.Scope>
-) => Effect.provideService(make, Connection.Connection, connection)
-
-describe("interruption", () => {
-  it.scoped("of opening a channel leaves none", () => everywhere((connection) => on(connection, Channel.makeConfirm())))
-
-  it.scoped("of a call leaves a channel that works", () =>
-    everywhere((connection) =>
-      Effect.flatMap(on(connection, Channel.make()), (channel) => channel.queueDeclare({ queue: "q" }))
-    ))
-
-  it.scoped("of a confirmed publish leaves nothing", () =>
-    everywhere((connection) =>
-      Effect.flatMap(
-        on(connection, Channel.makeConfirm()),
-        (channel) => channel.publish({ routingKey: "q", content: "x" })
-      )
-    ))
-
-  it.scoped("of a plain publish leaves nothing", () =>
-    everywhere((connection) =>
-      Effect.flatMap(on(connection, Channel.make()), (channel) => channel.publish({ routingKey: "q", content: "x" }))
-    ))
-
-  it.scoped("of a get leaves the message in its queue", () =>
-    Effect.gen(function*() {
-      const broker = yield* Broker.Broker
-      const connection = yield* Connection.make({ url: "memory://" })
-      const channel = yield* on(connection, Channel.makeConfirm())
-      yield* channel.queueDeclare({ queue: "q" })
-      yield* channel.publish({ routingKey: "q", content: "1" })
-      for (let steps = 1;; steps++) {
-        const fiber = yield* Effect.fork(channel.get({ queue: "q" }))
-        for (let step = 0; step < steps; step++) yield* Effect.yieldNow()
-        const exit = yield* Fiber.interrupt(fiber)
-        yield* settle
-        if (Exit.isSuccess(exit)) {
-          yield* Option.getOrThrow(exit.value).delivery.ack
-          break
-        }
-        const [queue] = yield* broker.queues()
-        assert.deepInclude(queue, { ready: 1, unsettled: 0 }, `after ${steps} steps`)
-      }
-    }).pipe(Effect.provide(Broker.layerMemory)))
-
-  it.scoped("of consuming leaves no consumer, and every message", () =>
-    everywhere((connection) =>
-      Effect.flatMap(
-        on(connection, Channel.make()),
-        (channel) => channel.consume({ queue: "q" }).pipe(Stream.take(2), Stream.runForEach((delivery) => delivery.ack))
-      )
-    ))
-
-  it.scoped("of connecting leaves no connection", () =>
-    Effect.gen(function*() {
-      const broker = yield* Broker.Broker
-      for (let steps = 1;; steps++) {
-        const fiber = yield* Effect.fork(Effect.scoped(Connection.make({ url: "memory://" })))
-        for (let step = 0; step < steps; step++) yield* Effect.yieldNow()
-        const exit = yield* Fiber.interrupt(fiber)
-        yield* settle
-        assert.lengthOf(yield* broker.connections, 0, `after ${steps} steps`)
-        if (Exit.isSuccess(exit)) break
-      }
     }).pipe(Effect.provide(Broker.layerMemory)))
 })
 

@@ -51,6 +51,26 @@ describeRabbit("TxChannel on RabbitMQ", (it) => {
       assert.strictEqual(yield* count, 0)
     }))
 
+  it.scoped("a settlement that was rolled back can be made again", () =>
+    Effect.gen(function*() {
+      const { message, other, queue, tx } = yield* setting
+      yield* other.publishAll([message, message])
+      const take = Effect.flatMap(
+        Effect.repeat(tx.get({ queue }), { until: Option.isSome }),
+        Effect.map(({ delivery }) => delivery)
+      )
+      const deliveries = [yield* take, yield* take]
+      const settle = Effect.forEach(deliveries, (delivery) => delivery.ackOrFail)
+      yield* Effect.flip(tx.transaction(() => Effect.zipRight(settle, Effect.fail("no"))))
+      // Also together, and by those who settle everything there is.
+      yield* Effect.flip(tx.transaction(() => Effect.zipRight(tx.ackAll(), Effect.fail("no"))))
+      yield* tx.transaction(() => settle)
+      const faults = yield* Effect.forEach(deliveries, (delivery) => Effect.flip(delivery.ackOrFail))
+      assert.deepStrictEqual(faults.map(({ reason }) => reason), ["AlreadySettled", "AlreadySettled"])
+      yield* tx.recover
+      assert.isTrue(Option.isNone(yield* tx.get({ queue })))
+    }))
+
   it.scoped("an acknowledgement belongs to the transaction it was made in", () =>
     Effect.gen(function*() {
       const { count, message, other, queue, tx } = yield* setting

@@ -14,10 +14,12 @@ export interface Place {
   readonly url: string
   /** Whatever runs next: in memory a step of the scheduler, with sockets a turn of the event loop. */
   readonly step: Effect.Effect<void>
+  /** After how many steps the next try is interrupted. */
+  readonly next: (steps: number) => number
   /** Asks until the answer is right, as long as it takes for everything that was begun to end. */
   readonly eventually: <A, E>(ask: Effect.Effect<A, E>, expected: A, message: string) => Effect.Effect<void, E>
-  /** How many channels each connection has, as the broker counts. */
-  readonly channels: Effect.Effect<ReadonlyArray<number>> | undefined
+  /** The channels of each connection, and the unsettled deliveries of each queue, as the broker counts. */
+  readonly counts: Effect.Effect<readonly [ReadonlyArray<number>, ReadonlyArray<number>]> | undefined
   readonly hasTransactions: boolean
 }
 
@@ -35,8 +37,8 @@ const resources = () => {
 
 let count = 0
 
-/** Past this many steps something is wrong with the operation. */
-const most = 2000
+/** Past this many steps the operation does not end. */
+const most = 10_000
 
 export const everywhere = (place: Place, { run }: Case) => {
   // A channel that the broker closed would heal, and nobody see it.
@@ -51,9 +53,6 @@ export const everywhere = (place: Place, { run }: Case) => {
     const confirm = yield* on(Channel.makeConfirm({ window: 2 }))
     const tx = place.hasTransactions ? yield* on(Channel.makeTx()) : undefined
     const [queue, spare] = [`queue-${++count}`, `spare-${count}`]
-    yield* Effect.addFinalizer(() =>
-      Effect.ignore(Effect.zipRight(check.queueDelete({ queue }), check.queueDelete({ queue: spare })))
-    )
     const publisher = <G extends Publisher.Guarantee>(guarantee: G) =>
       on(Publisher.make({ routingKey: queue, content: Message.text, guarantee, window: 2 }))
     const publishers = {
@@ -61,7 +60,7 @@ export const everywhere = (place: Place, { run }: Case) => {
       confirmed: yield* publisher("confirmed"),
       "at-least-once": yield* publisher("at-least-once")
     }
-    yield* check.queueDeclare({ queue })
+    yield* check.queueDeclare({ queue, exclusive: true })
     const ready = Effect.map(
       check.queueDeclare({ queue, passive: true }),
       (seen) => [seen.messageCount, seen.consumerCount]
@@ -71,7 +70,7 @@ export const everywhere = (place: Place, { run }: Case) => {
     const tryAfter = (steps: number) =>
       Effect.gen(function*() {
         const after = `after ${steps} steps`
-        yield* check.queueDeclare({ queue: spare })
+        yield* check.queueDeclare({ queue: spare, exclusive: true })
         yield* check.publishAll([{ routingKey: queue, content: "1" }, { routingKey: queue, content: "2" }])
         yield* eventually(ready, [2, 0], `${after}: two messages to begin with`)
         const ground: Ground = {
@@ -97,7 +96,11 @@ export const everywhere = (place: Place, { run }: Case) => {
         )
 
         // Nothing is left at the broker …
-        if (place.channels !== undefined) yield* eventually(place.channels, [own], `${after}: channels`)
+        if (place.counts !== undefined) {
+          const unsettled = Effect.map(place.counts, ([, all]) => Math.max(...all))
+          yield* eventually(Effect.map(place.counts, ([channels]) => channels), [own], `${after}: channels`)
+          yield* eventually(unsettled, 0, `${after}: unsettled deliveries`)
+        }
         yield* eventually(Effect.map(ready, ([, consumers]) => consumers), 0, `${after}: consumers`)
         // … nor here: no number, no place in a window, no socket, no timer.
         const number = yield* Effect.scoped(on(Effect.flatMap(Channel.make(), (channel) => channel.number)))
@@ -131,6 +134,9 @@ export const everywhere = (place: Place, { run }: Case) => {
       })
 
     let steps = 1
-    while (!(yield* tryAfter(steps))) assert.isBelow(++steps, most)
+    while (!(yield* tryAfter(steps))) {
+      steps = place.next(steps)
+      assert.isBelow(steps, most)
+    }
   }).pipe(Effect.scoped, Effect.provide(warnings(told)))
 }

@@ -176,17 +176,16 @@ const txChannel: Members<Channel.TxChannel, "mode" | keyof Channel.ChannelBase> 
   publishAll: { rabbitOnly: (ground) => transaction(ground, ({ publishAll }) => publishAll(manyTo(ground))) },
   transaction: {
     rabbitOnly: (ground) =>
-      transaction(
-        ground,
-        ({ publishAll }, { get }) =>
-          Effect.uninterruptibleMask((restore) =>
-            restore(publishAll(manyTo(ground))).pipe(
-              Effect.zipRight(Effect.flatten(restore(get({ queue: ground.queue })))),
-              // Undone by a rollback; the message then has to go back in a transaction of its own.
-              Effect.flatMap(({ delivery }) => delivery.ack)
-            )
+      transaction(ground, ({ publishAll }, tx) =>
+        Effect.gen(function*() {
+          yield* publishAll(manyTo(ground))
+          const taken = yield* Effect.acquireRelease(
+            Effect.flatten(tx.get({ queue: ground.queue })),
+            // Where the transaction was rolled back, its message goes back in one of its own.
+            ({ delivery }) => Effect.ignore(tx.transaction(() => delivery.nackOrFail()))
           )
-      )
+          yield* taken.delivery.ack
+        }))
   }
 }
 

@@ -11,8 +11,16 @@ describeRabbit("On RabbitMQ, interrupted after any turn of the event loop, nothi
     it.scoped(each.title, () =>
       Effect.gen(function*() {
         const { url } = yield* SharedRabbitMq
-        // `rabbitmqctl` takes a second: what it counts is looked at once, below.
-        yield* everywhere({ url, step: turn, eventually, channels: undefined, hasTransactions: true }, each)
+        yield* everywhere({
+          url,
+          step: turn,
+          // An answer takes many turns here.
+          next: (steps) => Math.ceil(steps * 1.3),
+          eventually,
+          // `rabbitmqctl` takes a second: what it counts is looked at once, below.
+          counts: undefined,
+          hasTransactions: true
+        }, each)
       }).pipe(Effect.provide(NodeTransport.layer)))
   }
 

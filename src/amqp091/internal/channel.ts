@@ -86,6 +86,7 @@ export class ChannelCore implements ChannelOnSocket {
     this.host = host
     this.settings = settings
     this.prefetch = settings.prefetch
+    if (settings.mode === "tx") this.settling.beginTransactions()
     this.calls = new Calls((method) => this.send(method))
     this.publishing = new Publishing(host, {
       isOpen: () => this.status === "open" && this.flowing,
@@ -132,13 +133,25 @@ export class ChannelCore implements ChannelOnSocket {
         }
       }
     }
-    if (method._tag === "BasicRecover") {
-      this.settling.recover()
-      this.consumers.forget()
-    }
+    this.settleWith(method)
     const fault = socket.engine.send(this.number, method)
     socket.flushNow()
     return fault
+  }
+
+  /** What a method does to settlements holds for whatever is sent after it, answered or not. */
+  private settleWith({ _tag }: Method.Method): void {
+    switch (_tag) {
+      case "BasicRecover":
+        this.consumers.forget()
+        return this.settling.recover()
+      case "TxCommit":
+        return this.settling.commit()
+      case "TxRollback":
+        return this.settling.rollBack()
+      default:
+        return
+    }
   }
 
   private transmit(outgoing: Outgoing, urgent: boolean): FrameError | undefined {

@@ -4,16 +4,22 @@
  *
  * @since 0.1.0
  */
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
+import * as Order from "effect/Order"
 import type { SettleError } from "../../AmqpError.ts"
 import * as Metrics from "../../Metrics.ts"
 import type * as Method from "../Method.ts"
 import type { DeliveryRecord, Settlement, Settler } from "./delivery.ts"
 
+const byTag = Order.mapInput(Order.number, ({ deliveryTag }: DeliveryRecord) => deliveryTag)
+
 /** @internal */
 export class Settling implements Settler {
   life = 0
   private recovering = false
+  /** In a channel of transactions: settled since the last commit or rollback. */
+  private provisional: Array<DeliveryRecord> | undefined
   private readonly unsettled = new Map<number, DeliveryRecord>()
   private readonly transmit: (method: Method.BasicAck | Method.BasicNack | Method.BasicReject) => void
   private readonly canNack: () => boolean
@@ -32,6 +38,28 @@ export class Settling implements Settler {
     this.life++
     this.recovering = false
     this.unsettled.clear()
+    this.commit()
+  }
+
+  /** From now on settlements wait for a commit. */
+  beginTransactions(): void {
+    this.provisional = []
+  }
+
+  /** What was settled so far is settled for good. */
+  commit(): void {
+    if (this.provisional !== undefined) this.provisional = []
+  }
+
+  /** What was settled since the last commit is not, and can be settled again. */
+  rollBack(): void {
+    const undone = this.provisional ?? []
+    if (undone.length === 0) return
+    this.provisional = []
+    for (const delivery of undone) delivery.settled = false
+    const all = Arr.sort([...this.unsettled.values(), ...undone], byTag)
+    this.unsettled.clear()
+    for (const delivery of all) this.unsettled.set(delivery.deliveryTag, delivery)
   }
 
   /** Called in the order of the tags; `false` when it comes again, and must not be worked on. */
@@ -43,11 +71,16 @@ export class Settling implements Settler {
   }
 
   settle(delivery: DeliveryRecord, settlement: Settlement): void {
-    delivery.settled = true
-    this.unsettled.delete(delivery.deliveryTag)
+    this.settled(delivery)
     const deliveryTag = delivery.deliveryTag
     // A stream takes nothing back: RabbitMQ closes the connection over a nack or reject (540).
     this.send(delivery.ofStream ? "ack" : settlement, deliveryTag, false)
+  }
+
+  private settled(delivery: DeliveryRecord): void {
+    delivery.settled = true
+    this.unsettled.delete(delivery.deliveryTag)
+    this.provisional?.push(delivery)
   }
 
   private send(settlement: Settlement, deliveryTag: number, multiple: boolean): void {
@@ -85,8 +118,7 @@ export class Settling implements Settler {
     let last = 0
     for (const [tag, delivery] of this.unsettled) {
       if ((delivery.ofStream && settlement !== "ack") || !belongs(tag)) break
-      delivery.settled = true
-      this.unsettled.delete(tag)
+      this.settled(delivery)
       last = tag
     }
     if (last > 0) this.send(settlement, last, true)
