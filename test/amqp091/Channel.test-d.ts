@@ -10,15 +10,21 @@ import type * as Stream from "effect/Stream"
 import { describe, expectTypeOf, test } from "vitest"
 
 declare const channel: Channel.Channel
+declare const tx: Channel.TxChannel
 declare const confirm: Channel.ConfirmChannel
-declare const connection: Connection.Connection
-declare const delivery: Message.Delivery
 declare const message: Message.Message
-declare const messages: ReadonlyArray<Message.Message>
 
 type Calls = AmqpError.CallError
 type Fault<T> = T extends Effect.Effect<infer _A, infer E, infer _R> ? E : never
-type StreamFault<T> = T extends Stream.Stream<infer _A, infer E, infer _R> ? E : never
+/** What an operation, or what it returns, can fail with. */
+type FaultOf<T> = T extends Effect.Effect<infer _A, infer E, infer _R> ? E
+  : T extends Stream.Stream<infer _A, infer E, infer _R> ? E
+  : T extends Layer.Layer<infer _A, infer E, infer _R> ? E
+  : T extends (...args: never) => infer Returned ? FaultOf<Returned>
+  : "no operation"
+
+/** That of each member: one that is new is missing in what it is compared with. */
+type FaultsOf<T> = { readonly [K in keyof T]: FaultOf<T[K]> }
 
 describe("errors", () => {
   test("the unions are exactly the documented ones", () => {
@@ -68,72 +74,119 @@ describe("errors", () => {
 
 describe("the error channel of each function", () => {
   test("connections", () => {
+    expectTypeOf<FaultsOf<Omit<typeof Connection, "TypeId" | "Connection">>>().toEqualTypeOf<{
+      readonly make: AmqpError.ConnectError
+      readonly layer: AmqpError.ConnectError
+      readonly makeConfig: AmqpError.ConnectError | ConfigError.ConfigError
+      readonly layerConfig: AmqpError.ConnectError | ConfigError.ConfigError
+    }>()
+    expectTypeOf<FaultsOf<Omit<Connection.Connection, Connection.TypeId | "core">>>().toEqualTypeOf<{
+      readonly state: never
+      readonly changes: never
+      readonly info: never
+      readonly isOpen: never
+      readonly isClosed: never
+      readonly closed: never
+      readonly updateSecret: Calls
+      readonly close: never
+    }>()
     expectTypeOf(Connection.make).returns.toEqualTypeOf<
       Effect.Effect<Connection.Connection, AmqpError.ConnectError, Transport.Transport | Scope.Scope>
     >()
     expectTypeOf(Connection.layer).returns.toEqualTypeOf<
       Layer.Layer<Connection.Connection, AmqpError.ConnectError, Transport.Transport>
     >()
-    expectTypeOf(Connection.layerConfig).returns.toEqualTypeOf<
-      Layer.Layer<Connection.Connection, AmqpError.ConnectError | ConfigError.ConfigError, Transport.Transport>
-    >()
-    expectTypeOf(connection.close()).toEqualTypeOf<Effect.Effect<void>>()
-    expectTypeOf(connection.changes).toEqualTypeOf<Stream.Stream<Connection.State>>()
     expectTypeOf(ConnectionOptions.config).returns.toExtend<Parameters<typeof Connection.layerConfig>[0]>()
   })
 
   test("channels", () => {
+    expectTypeOf<FaultsOf<Omit<typeof Channel, "Channel" | "ConfirmChannel" | "TxChannel">>>().toEqualTypeOf<{
+      readonly make: Calls
+      readonly makeConfirm: Calls
+      readonly makeTx: Calls
+      readonly layer: Calls
+      readonly layerConfirm: Calls
+      readonly layerTx: Calls
+      readonly queueExists: Calls
+      readonly exchangeExists: Calls
+    }>()
     expectTypeOf(Channel.make).returns.toEqualTypeOf<
       Effect.Effect<Channel.Channel, Calls, Connection.Connection | Scope.Scope>
     >()
-    expectTypeOf(Channel.makeConfirm).returns.toEqualTypeOf<
-      Effect.Effect<Channel.ConfirmChannel, Calls, Connection.Connection | Scope.Scope>
-    >()
-    expectTypeOf(Channel.layer).returns.toEqualTypeOf<Layer.Layer<Channel.Channel, Calls, Connection.Connection>>()
     expectTypeOf(Channel.layerConfirm).returns.toEqualTypeOf<
       Layer.Layer<Channel.ConfirmChannel, Calls, Connection.Connection>
+    >()
+    expectTypeOf(Channel.queueExists("q")).toEqualTypeOf<
+      Effect.Effect<Option.Option<Channel.DeclaredQueue>, Calls, Connection.Connection>
     >()
   })
 
   test("calls", () => {
-    expectTypeOf<Fault<ReturnType<typeof channel.queueDeclare>>>().toEqualTypeOf<Calls>()
-    expectTypeOf<Fault<ReturnType<typeof channel.queueBind>>>().toEqualTypeOf<Calls>()
-    expectTypeOf<Fault<ReturnType<typeof channel.queueUnbind>>>().toEqualTypeOf<Calls>()
-    expectTypeOf<Fault<ReturnType<typeof channel.queuePurge>>>().toEqualTypeOf<Calls>()
-    expectTypeOf<Fault<ReturnType<typeof channel.queueDelete>>>().toEqualTypeOf<Calls>()
-    expectTypeOf<Fault<ReturnType<typeof channel.exchangeDeclare>>>().toEqualTypeOf<Calls>()
-    expectTypeOf<Fault<ReturnType<typeof channel.exchangeDelete>>>().toEqualTypeOf<Calls>()
-    expectTypeOf<Fault<ReturnType<typeof channel.exchangeBind>>>().toEqualTypeOf<Calls>()
-    expectTypeOf<Fault<ReturnType<typeof channel.exchangeUnbind>>>().toEqualTypeOf<Calls>()
-    expectTypeOf<Fault<ReturnType<typeof channel.qos>>>().toEqualTypeOf<Calls>()
-    expectTypeOf<Fault<ReturnType<typeof channel.get>>>().toEqualTypeOf<Calls>()
-    expectTypeOf(Channel.queueExists("q")).toEqualTypeOf<
-      Effect.Effect<Option.Option<Channel.DeclaredQueue>, Calls, Connection.Connection>
-    >()
-    expectTypeOf(Channel.exchangeExists("x")).toEqualTypeOf<Effect.Effect<boolean, Calls, Connection.Connection>>()
-    expectTypeOf<Fault<ReturnType<typeof channel.ackAll>>>().toBeNever()
-    expectTypeOf<StreamFault<ReturnType<typeof channel.consume>>>().toEqualTypeOf<
-      Calls | AmqpError.ConsumerCancelled | AmqpError.ConsumerOverflow
-    >()
+    expectTypeOf<FaultsOf<Channel.ChannelBase>>().toEqualTypeOf<{
+      readonly queueDeclare: Calls
+      readonly queueBind: Calls
+      readonly queueUnbind: Calls
+      readonly queuePurge: Calls
+      readonly queueDelete: Calls
+      readonly exchangeDeclare: Calls
+      readonly exchangeDelete: Calls
+      readonly exchangeBind: Calls
+      readonly exchangeUnbind: Calls
+      readonly qos: Calls
+      readonly flow: Calls
+      readonly number: never
+      readonly returned: never
+      readonly consume: Calls | AmqpError.ConsumerCancelled | AmqpError.ConsumerOverflow
+      readonly get: Calls
+      readonly ackAll: never
+      readonly nackAll: never
+      readonly recover: Calls
+    }>()
   })
 
   test("publishes, by mode", () => {
-    expectTypeOf(channel.publish(message)).toEqualTypeOf<Effect.Effect<void, Calls>>()
-    expectTypeOf(channel.publishAll(messages)).toEqualTypeOf<Effect.Effect<void, Calls>>()
-    expectTypeOf(confirm.publish(message)).toEqualTypeOf<Effect.Effect<void, AmqpError.ConfirmError>>()
-    expectTypeOf(confirm.publishAll(messages)).toEqualTypeOf<Effect.Effect<void, AmqpError.PublishManyError>>()
-    expectTypeOf(confirm.offer(message)).toEqualTypeOf<Effect.Effect<void, Calls>>()
-    expectTypeOf(confirm.drain).toEqualTypeOf<Effect.Effect<void, AmqpError.PublishManyError>>()
+    expectTypeOf<FaultsOf<Omit<Channel.Channel, keyof Channel.ChannelBase | "mode">>>().toEqualTypeOf<{
+      readonly publish: Calls
+      readonly publishAll: Calls
+    }>()
+    expectTypeOf<FaultsOf<Omit<Channel.ConfirmChannel, keyof Channel.ChannelBase | "mode">>>().toEqualTypeOf<{
+      readonly publish: AmqpError.ConfirmError
+      readonly publishAll: AmqpError.PublishManyError
+      readonly offer: Calls
+      readonly drain: AmqpError.PublishManyError
+      readonly unconfirmed: never
+    }>()
+    expectTypeOf<FaultsOf<Channel.Transaction>>().toEqualTypeOf<
+      { readonly publish: Calls; readonly publishAll: Calls }
+    >()
     // @ts-expect-error a channel without confirms has nothing to drain
     void channel.drain
   })
 
+  test("a transaction fails as its program does, or as a call", () => {
+    expectTypeOf<Exclude<keyof Channel.TxChannel, keyof Channel.ChannelBase>>().toEqualTypeOf<"mode" | "transaction">()
+    const program = Effect.fail("no" as const)
+    expectTypeOf(tx.transaction(() => program)).toEqualTypeOf<Effect.Effect<never, "no" | Calls>>()
+    expectTypeOf(tx.transaction(({ publish }) => publish(message))).toEqualTypeOf<Effect.Effect<void, Calls>>()
+  })
+
   test("settlements", () => {
-    expectTypeOf(delivery.ack).toEqualTypeOf<Effect.Effect<void>>()
-    expectTypeOf(delivery.nack()).toEqualTypeOf<Effect.Effect<void>>()
-    expectTypeOf(delivery.reject()).toEqualTypeOf<Effect.Effect<void>>()
-    expectTypeOf(delivery.ackOrFail).toEqualTypeOf<Effect.Effect<void, AmqpError.SettleError>>()
-    expectTypeOf(delivery.nackOrFail()).toEqualTypeOf<Effect.Effect<void, AmqpError.SettleError>>()
+    type Data =
+      | "content"
+      | "text"
+      | "properties"
+      | "exchange"
+      | "routingKey"
+      | "redelivered"
+      | "deliveryTag"
+      | "consumerTag"
+    expectTypeOf<FaultsOf<Omit<Message.Delivery, Data>>>().toEqualTypeOf<{
+      readonly ack: never
+      readonly nack: never
+      readonly reject: never
+      readonly ackOrFail: AmqpError.SettleError
+      readonly nackOrFail: AmqpError.SettleError
+    }>()
   })
 
   test("services keep apart: one does not stand for another", () => {
