@@ -174,6 +174,11 @@ export interface Supervision {
   readonly whenDisconnected?: "wait" | "fail" | undefined
   /** Whether tables that arrive keep the wire type of every value, for relays. Default: "plain". */
   readonly decode?: "plain" | "typed" | undefined
+  /**
+   * What a broker must offer: an attempt at one that lacks any of it fails `ConnectError` `Capability`, and the next
+   * endpoint is tried. Default: nothing.
+   */
+  readonly requires?: ReadonlyArray<keyof Capabilities> | undefined
   /** Bound on a publish: its wait for room and then for its confirm. Default: 30 seconds. */
   readonly publishTimeout?: DurationText | undefined
 }
@@ -239,7 +244,12 @@ const fromEndpoints = Effect.fnUntraced(function*(endpoints: Endpoints, supervis
     strategy: failover,
     dial: (options) =>
       Effect.provideService(
-        dial(options, { now, decode: supervision.decode ?? "plain", secret: core.secret }),
+        dial(options, {
+          now,
+          decode: supervision.decode ?? "plain",
+          secret: core.secret,
+          requires: supervision.requires ?? []
+        }),
         Transport,
         transport
       ),
@@ -323,11 +333,12 @@ const fromEndpoints = Effect.fnUntraced(function*(endpoints: Endpoints, supervis
  */
 export const make = (options: Options): Effect.Effect<Connection, ConnectError, Transport | Scope.Scope> =>
   Effect.suspend(() => {
-    const { connect, decode, isFinal, publishTimeout, reconnect, stableAfter, whenDisconnected, ...rest } = options
+    const { connect, decode, isFinal, publishTimeout, reconnect, requires, stableAfter, whenDisconnected, ...rest } =
+      options
+    const supervision = { connect, decode, isFinal, publishTimeout, reconnect, requires, stableAfter, whenDisconnected }
     return Either.match(ConnectionOptions.resolve(rest), {
       onLeft: (fault) => Effect.fail(ConnectError.at("options", "Url", fault.message)),
-      onRight: (endpoints) =>
-        fromEndpoints(endpoints, { connect, decode, isFinal, publishTimeout, reconnect, stableAfter, whenDisconnected })
+      onRight: (endpoints) => fromEndpoints(endpoints, supervision)
     })
   })
 
@@ -350,8 +361,9 @@ export const makeConfig = (
   config: Config.Config<Endpoints>,
   options: ConnectionOptions.ConnectionOptions.Input & Supervision = {}
 ): Effect.Effect<Connection, ConnectError | ConfigError.ConfigError, Transport | Scope.Scope> => {
-  const { connect, decode, isFinal, publishTimeout, reconnect, stableAfter, whenDisconnected, ...overrides } = options
-  const supervision = { connect, decode, isFinal, publishTimeout, reconnect, stableAfter, whenDisconnected }
+  const { connect, decode, isFinal, publishTimeout, reconnect, requires, stableAfter, whenDisconnected, ...overrides } =
+    options
+  const supervision = { connect, decode, isFinal, publishTimeout, reconnect, requires, stableAfter, whenDisconnected }
   return Effect.flatMap(config, ([first, ...others]) =>
     Either.match(
       Either.all([

@@ -33,7 +33,6 @@ export type Provocation =
   | { readonly on: "a scripted peer"; readonly provoke: Provoked<Scope.Scope | Peers | Transport.Transport> }
   /** A test of this folder, by its title. */
   | { readonly on: "its own"; readonly file: string; readonly title: string }
-  | { readonly on: "nothing yet" }
 
 type Instance<C> = C extends new(...args: never) => infer E ? (E extends { readonly _tag: string } ? E : never) : never
 type Fault = { readonly [K in keyof typeof AmqpError]: Instance<(typeof AmqpError)[K]> }[keyof typeof AmqpError]
@@ -198,8 +197,6 @@ const notListening = (code: string) =>
     new AmqpError.ListenError({ address: "0.0.0.0:1", ...listenFault(Object.assign(new Error(code), { code })) })
   ))
 
-const unprovoked: Provocation = { on: "nothing yet" }
-
 export const everyFault: Table = {
   ConnectError: {
     Refused: own("ConnectError.test.ts", "a port nobody listens on is Refused"),
@@ -213,8 +210,7 @@ export const everyFault: Table = {
     ),
     Vhost: own("ConnectError.test.ts", "a virtual host that is not there is Vhost, and named"),
     Protocol: own("ConnectError.test.ts", "a peer that speaks HTTP is Protocol, and said to"),
-    // No option insists on a capability so far.
-    Capability: unprovoked,
+    Capability: own("handshake.test.ts", "a server that lacks what is required is Capability, and says what"),
     Url: own("handshake.test.ts", "a wrong option is Url, before anything is dialled")
   },
   ConnectionLost: {

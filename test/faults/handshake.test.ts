@@ -176,6 +176,29 @@ describe("a handshake that goes wrong", () => {
       assert.strictEqual(asked, 3)
     }).pipe(Effect.provide(layerMemory)))
 
+  it.effect("a server that lacks what is required is Capability, and says what", () =>
+    Effect.gen(function*() {
+      const fault = yield* against((peer) => peer.start(), {
+        requires: ["basicNack", "directReplyTo", "perConsumerQos"]
+      })
+      assert.deepInclude(fault, {
+        reason: "Capability",
+        text: "the server does not offer directReplyTo, perConsumerQos"
+      })
+    }))
+
+  it.scoped("one that has it is found among those that lack it", () =>
+    Effect.gen(function*() {
+      const { accept } = yield* Peers
+      const connecting = yield* Effect.fork(
+        Connection.make({ urls: ["memory://a", "memory://b"], requires: ["directReplyTo"] })
+      )
+      yield* Effect.flatMap(accept, (peer) => peer.start())
+      const second = yield* accept
+      yield* second.handshake({ capabilities: { direct_reply_to: true } })
+      assert.isTrue((yield* Effect.flatMap(Fiber.join(connecting), ({ info }) => info)).capabilities.directReplyTo)
+    }).pipe(Effect.provide(layerMemory)))
+
   it.effect("a wrong option is Url, before anything is dialled", () =>
     Effect.gen(function*() {
       const fault = yield* refusal({ url: "memory://", heartbeat: "1500 millis" })

@@ -18,6 +18,8 @@ export interface HandshakeOptions {
   readonly channelMax?: number | undefined
   readonly frameMax?: number | undefined
   readonly heartbeat?: number | undefined
+  /** Over those it announces otherwise: basic.nack and publisher_confirms. */
+  readonly capabilities?: { readonly [name: string]: boolean } | undefined
   /** Whether it announces that it says why it refuses a login. */
   readonly tells?: boolean | undefined
 }
@@ -122,7 +124,12 @@ export class Peer {
       versionMinor: 9,
       serverProperties: {
         product: "script",
-        capabilities: { authentication_failure_close: options.tells === true, "basic.nack": true }
+        capabilities: {
+          authentication_failure_close: options.tells === true,
+          "basic.nack": true,
+          publisher_confirms: true,
+          ...options.capabilities
+        }
       },
       mechanisms: options.mechanisms ?? "PLAIN",
       locales: "en_US"

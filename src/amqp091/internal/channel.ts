@@ -229,6 +229,16 @@ export class ChannelCore implements ChannelOnSocket {
   private readonly bringUp: Effect.Effect<void, CallError> = Effect.suspend(() => {
     const socket = this.host.socket
     const { mode, number: wanted } = this.settings
+    if (socket !== undefined && mode === "confirm" && !this.host.capabilities.publisherConfirms) {
+      return Effect.fail(
+        new ChannelError({
+          reason: "Refused",
+          code: 0,
+          text: "the broker does not confirm publishes, and would close the connection",
+          method: "confirm.select"
+        })
+      )
+    }
     const number = socket?.engine.openChannel(wanted)
     if (number === undefined) {
       return Effect.fail(

@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { ChannelBase, ConsumeOptions } from "../Channel.ts"
 import type { Delivery } from "../Message.ts"
-import type * as Method from "../Method.ts"
+import * as Method from "../Method.ts"
 import type { ChannelCore } from "./channel.ts"
 import { consuming, queueName, refused } from "./consuming.ts"
 import type { Settlement } from "./delivery.ts"
@@ -18,6 +18,12 @@ import { DeliveryRecord } from "./delivery.ts"
 /** @internal */
 export const base = (core: ChannelCore): ChannelBase => {
   const call = (method: Method.Method) => Effect.asVoid(core.call(method, true))
+  const chain = (method: Method.ExchangeBind | Method.ExchangeUnbind) =>
+    Effect.suspend(() =>
+      core.host.capabilities.exchangeExchangeBindings ? call(method) : Effect.fail(
+        refused(Method.name(method), "the broker does not bind exchanges to exchanges, and would close the connection")
+      )
+    )
   return {
     queueDeclare: (options = {}) => {
       const queue = options.queue ?? ""
@@ -95,7 +101,7 @@ export const base = (core: ChannelCore): ChannelBase => {
         noWait: options.noWait === true
       }, false)),
     exchangeBind: (options) =>
-      call({
+      chain({
         _tag: "ExchangeBind",
         destination: options.destination,
         source: options.source,
@@ -104,7 +110,7 @@ export const base = (core: ChannelCore): ChannelBase => {
         arguments: options.arguments ?? {}
       }),
     exchangeUnbind: (options) =>
-      call({
+      chain({
         _tag: "ExchangeUnbind",
         destination: options.destination,
         source: options.source,

@@ -122,6 +122,8 @@ export interface DialSettings {
   readonly decode: "plain" | "typed"
   /** The newest password or token, where it was changed on an open connection. */
   readonly secret: Redacted.Redacted | undefined
+  /** What the broker must offer. */
+  readonly requires: ReadonlyArray<keyof Capabilities>
 }
 
 /** Dials one endpoint; the socket goes with the scope. @internal */
@@ -185,6 +187,8 @@ export const dial = (
 
       const capabilities = capabilitiesOf(start.serverProperties)
       tells = capabilities.authenticationFailureClose
+      const missing = settings.requires.filter((name) => !capabilities[name])
+      if (missing.length > 0) return yield* refuse("Capability", `the server does not offer ${missing.join(", ")}`)
       if (!start.locales.split(" ").includes(options.locale)) {
         yield* Effect.logWarning(`${endpoint} speaks ${start.locales}, not ${options.locale}`)
       }

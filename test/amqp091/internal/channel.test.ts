@@ -94,6 +94,27 @@ describe("opening a channel", () => {
       assert.strictEqual(fault.reason, "NoFreeChannels")
     }).pipe(Effect.provide(layerMemory)))
 
+  it.scoped("with confirms is refused here where the broker has none, and so is binding exchanges", () =>
+    Effect.gen(function*() {
+      const lacking = { publisher_confirms: false, exchange_exchange_bindings: false }
+      const { connection, peer } = yield* connected({}, { capabilities: lacking })
+      const confirm = yield* Fiber.join(yield* openOn(connection, Effect.flip(Channel.makeConfirm())))
+      assert.deepInclude<object>({ ...confirm }, { reason: "Refused", code: 0, method: "confirm.select" })
+      const opening = yield* openOn(connection, Channel.make())
+      yield* peer.openChannel
+      const channel = yield* Fiber.join(opening)
+      for (
+        const [bind, method] of [[channel.exchangeBind, "exchange.bind"], [
+          channel.exchangeUnbind,
+          "exchange.unbind"
+        ]] as const
+      ) {
+        const fault = yield* Effect.flip(bind({ source: "a", destination: "b" }))
+        assert.deepInclude<object>({ ...fault }, { reason: "Refused", code: 0, method })
+      }
+      assert.deepStrictEqual(names(peer).slice(-1), ["1 channel.open"])
+    }).pipe(Effect.provide(layerMemory)))
+
   it.scoped("an answer and the end of the socket in one turn leave a channel that opens on the next one", () =>
     Effect.gen(function*() {
       const { accept, connection, peer } = yield* connected()
