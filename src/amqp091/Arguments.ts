@@ -72,8 +72,8 @@ export interface ExchangeArguments {
 
 /**
  * Where in a stream a consumer begins: at its first message, at its last chunk, after its end, at an offset, at a time
- * (exact to the second, and to the chunk that holds it), or an interval ago. Each counted anew when the consumer is
- * subscribed again on a new socket.
+ * (exact to the second, and to the chunk that holds it), or an interval ago. On a new socket the consumer goes on at the
+ * oldest delivery it had not settled, or behind the last one.
  *
  * @since 0.1.0
  * @category models

@@ -337,6 +337,7 @@ export class ChannelCore implements ChannelOnSocket {
     this.lostBy = fault
     this.status = "down"
     this.number = 0
+    this.consumers.keepPlaces()
     this.settling.end()
     this.consumers.forget()
     this.closeWaiter?.()

@@ -10,6 +10,7 @@ import type { CallError, ConsumerCancelled } from "../../AmqpError.ts"
 import { ConsumerOverflow } from "../../AmqpError.ts"
 import * as Metrics from "../../Metrics.ts"
 import type { FieldTable } from "../FieldTable.ts"
+import { isTyped } from "../FieldTable.ts"
 import type * as Method from "../Method.ts"
 import type { DeliveryRecord } from "./delivery.ts"
 
@@ -68,6 +69,17 @@ export class Backlog {
   }
 }
 
+const streamOffset = "x-stream-offset"
+
+/** Where in its stream a delivery lies, as RabbitMQ tells it. */
+const offsetOf = ({ properties }: DeliveryRecord): number | bigint | undefined => {
+  const told = properties.headers?.[streamOffset]
+  const value = isTyped(told) ? told.value : told
+  return typeof value === "number" || typeof value === "bigint" ? value : undefined
+}
+
+const following = (offset: number | bigint): number | bigint => typeof offset === "number" ? offset + 1 : offset + 1n
+
 /** @internal */
 export class Consumer {
   readonly settings: ConsumerSettings
@@ -75,6 +87,9 @@ export class Consumer {
   established = false
   /** Whether it is being given up. */
   leaving = false
+  /** Of a stream: the offset of the last delivery, and where the next subscription begins. */
+  private lastOffset: number | bigint | undefined
+  private resumeAt: number | bigint | undefined
   private buffer: Array<DeliveryRecord> = []
   private bytes = 0
   private taker: ((take: Take) => void) | undefined
@@ -98,8 +113,22 @@ export class Consumer {
       noAck: settings.noAck,
       exclusive: settings.exclusive,
       noWait: false,
-      arguments: settings.arguments
+      arguments: this.resumeAt === undefined
+        ? settings.arguments
+        : { ...settings.arguments, [streamOffset]: this.resumeAt }
     }
+  }
+
+  /** Reads a stream, which keeps its messages and delivers them again from wherever it is told to. */
+  get isOfStream(): boolean {
+    return this.settings.arguments[streamOffset] !== undefined
+  }
+
+  /** The channel's life is over: the next one begins at the oldest delivery that was not settled, or after the last. */
+  keepPlace(unsettled: DeliveryRecord | undefined): void {
+    const oldest = unsettled === undefined ? undefined : offsetOf(unsettled)
+    if (oldest !== undefined) this.resumeAt = oldest
+    else if (this.lastOffset !== undefined) this.resumeAt = following(this.lastOffset)
   }
 
   get hasEnded(): boolean {
@@ -118,6 +147,7 @@ export class Consumer {
   /** `false` when the delivery did not fit and the consumer is over. */
   push(delivery: DeliveryRecord): boolean {
     if (this.end !== undefined) return true
+    if (delivery.ofStream) this.lastOffset = offsetOf(delivery) ?? this.lastOffset
     this.buffer.push(delivery)
     if (this.settings.noAck) {
       this.bytes += sizeOf(delivery)

@@ -125,7 +125,7 @@ export class Consumers {
     const delivery = new DeliveryRecord(this.settling, method, method.consumerTag, noAck, properties, body)
     // Sent before the broker knew that the consumer is over: it goes back to where it was.
     if (consumer === undefined || consumer.hasEnded) return this.settling.giveBack(delivery)
-    delivery.ofStream = consumer.settings.arguments["x-stream-offset"] !== undefined
+    delivery.ofStream = consumer.isOfStream
     if (!this.settling.add(delivery)) return
     if (!consumer.push(delivery)) this.host.fork(this.unsubscribe(consumer))
     if (consumer.isFull) this.host.onFull()
@@ -144,6 +144,13 @@ export class Consumers {
   refused(consumer: Consumer, error: ChannelError): void {
     this.byTag.delete(consumer.settings.consumerTag)
     consumer.finish(Option.some(error))
+  }
+
+  /** The channel's life is about to be over: those of streams remember how far they came. */
+  keepPlaces(): void {
+    for (const [tag, consumer] of this.byTag) {
+      if (consumer.isOfStream) consumer.keepPlace(this.settling.oldest(tag))
+    }
   }
 
   /** The channel's life is over. */

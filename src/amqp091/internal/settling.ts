@@ -144,6 +144,12 @@ export class Settling implements Settler {
     if (!this.recovering && delivery.fault() === undefined) this.settle(delivery, "requeue")
   }
 
+  /** The oldest delivery of a consumer that is not settled. */
+  oldest(consumerTag: string): DeliveryRecord | undefined {
+    for (const delivery of this.unsettled.values()) if (delivery.consumerTag === consumerTag) return delivery
+    return undefined
+  }
+
   /** The same for all that a consumer was delivered. */
   giveBackAll(consumerTag: string): void {
     for (const delivery of this.unsettled.values()) {
