@@ -13,10 +13,12 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Order from "effect/Order"
 import * as ParseResult from "effect/ParseResult"
+import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
 import type { CallError, ConfirmError, ContentError } from "../AmqpError.ts"
 import { isCallError, PublishManyError } from "../AmqpError.ts"
+import type { ConfirmChannel } from "./Channel.ts"
 import type { Connection } from "./Connection.ts"
 import type { ChannelCore } from "./internal/channel.ts"
 import { confirm, plain } from "./internal/channelModes.ts"
@@ -152,6 +154,13 @@ export interface Options<A, R = never, G extends Guarantee = Guarantee> {
   readonly messageId?: ((value: A) => string) | undefined
   /** Whether messages carry the time they were published. Default: false. */
   readonly timestamp?: boolean | undefined
+  /**
+   * How often, and after what delay, `publish` and `publishAll` publish a message again that failed, the same with its
+   * message-id. The Schedule sees why: `Schedule.whileInput(AmqpError.isTransient)` leaves alone what would fail again. What
+   * has an unknown outcome may be duplicated, and what is published again comes behind what followed it. The sink stops
+   * at the first failure all the same. Default: never.
+   */
+  readonly retry?: Schedule.Schedule<unknown, ConfirmError> | undefined
 }
 
 /** Makes the message of a value. */
@@ -237,30 +246,69 @@ const sinkWith = <A, E>(
     ).pipe(Sink.mapEffect(() => finish))
   })
 
-const atMostOnce = <A>(core: ChannelCore, encode: ToMessage<A, never>): Publisher<A, "at-most-once"> => {
+type Retry = Schedule.Schedule<unknown, ConfirmError>
+
+const atMostOnce = <A>(
+  core: ChannelCore,
+  encode: ToMessage<A, never>,
+  retry: Retry | undefined
+): Publisher<A, "at-most-once"> => {
   const channel = plain(core)
+  const publish = retry === undefined
+    ? channel.publish
+    : (message: Message) => Effect.retry(channel.publish(message), retry)
   return {
     [TypeId]: TypeId,
     guarantee: "at-most-once",
-    publish: publishWith(encode, channel.publish),
-    publishAll: publishAllWith(encode, channel.publishAll),
+    publish: publishWith(encode, publish),
+    publishAll: publishAllWith(
+      encode,
+      retry === undefined ? channel.publishAll : (messages) => Effect.forEach(messages, publish, { discard: true })
+    ),
     sink: sinkWith(core, encode, ([first]) =>
       // Without confirms only a call's faults can come back.
       first !== undefined && isCallError(first.error) ? Effect.fail(first.error) : Effect.die(first))
   }
 }
 
+/** Publishes those of many again that failed. */
+const publishAllAgain =
+  (channel: ConfirmChannel, retry: Retry) => (messages: Iterable<Message>): Effect.Effect<void, PublishManyError> =>
+    Effect.suspend(() => {
+      const all = Arr.fromIterable(messages)
+      const retryOne = ({ error, index }: Failures[number]) =>
+        Effect.suspend(() => {
+          // The fault itself is the first that the Schedule sees.
+          let attempt: Effect.Effect<void, ConfirmError> = Effect.fail(error)
+          const next = Effect.suspend(() => {
+            const now = attempt
+            attempt = channel.publish(all[index]!) // one of those that were published
+            return now
+          })
+          return Effect.mapError(Effect.retry(next, retry), (error) => ({ index, error }))
+        })
+      return Effect.catchAll(channel.publishAll(all), ({ failures }) =>
+        Effect.flatMap(
+          Effect.partition(failures, retryOne, { concurrency: "unbounded" }),
+          ([failures]) => failures.length === 0 ? Effect.void : Effect.fail(new PublishManyError({ failures }))
+        ))
+    })
+
 const confirmed = <A, G extends "confirmed" | "at-least-once">(
   core: ChannelCore,
   guarantee: G,
-  encode: ToMessage<A, never>
+  encode: ToMessage<A, never>,
+  retry: Retry | undefined
 ): Publisher<A, "confirmed" | "at-least-once"> => {
   const channel = confirm(core)
   return {
     [TypeId]: TypeId,
     guarantee,
-    publish: publishWith(encode, channel.publish),
-    publishAll: publishAllWith(encode, channel.publishAll),
+    publish: publishWith(
+      encode,
+      retry === undefined ? channel.publish : (message) => Effect.retry(channel.publish(message), retry)
+    ),
+    publishAll: publishAllWith(encode, retry === undefined ? channel.publishAll : publishAllAgain(channel, retry)),
     sink: sinkWith(
       core,
       encode,
@@ -316,8 +364,8 @@ export const make = <A, R = never, G extends Guarantee = "confirmed">(
       return immediate(encoding) ?? Effect.provide(encoding, context)
     }
     const publisher = guarantee === "at-most-once"
-      ? atMostOnce(core, encode)
-      : confirmed(core, guarantee, encode)
+      ? atMostOnce(core, encode, options.retry)
+      : confirmed(core, guarantee, encode, options.retry)
     // The guarantee is either of the options' own type, or left out, and then G is its default.
     return publisher as Publisher<A, Guarantee> as Publisher<A, G>
   })
