@@ -466,6 +466,23 @@ export const isCallError = (error: ConfirmError): error is CallError =>
  */
 export type RecoverableError = ConnectError | ConnectionLost | ConnectionClosed
 
+/**
+ * Whether something is a fault of a connection: it could not be opened, was lost or was closed.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isConnectionError = (u: unknown): u is RecoverableError =>
+  u instanceof ConnectError || u instanceof ConnectionLost || u instanceof ConnectionClosed
+
+/**
+ * Whether something is a fault of a channel, whose connection goes on.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isChannelError = (u: unknown): u is ChannelError => u instanceof ChannelError
+
 const isTagged = (u: unknown): u is { readonly _tag: string } =>
   typeof u === "object" && u !== null && "_tag" in u && typeof u._tag === "string"
 

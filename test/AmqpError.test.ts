@@ -43,6 +43,18 @@ const said: Record<keyof typeof one, ReadonlyArray<string>> = {
   FrameError: ["queue.declare.queue", "4", "Length"]
 }
 
+describe("guards", () => {
+  it("tell faults of connections from those of channels, and from anything else", () => {
+    const lost = new AmqpError.ConnectionLost({ reason: "Socket", endpoint: "host:5672" })
+    const refused = AmqpError.ConnectError.at("host:5672", "Refused", "")
+    const closed = new AmqpError.ConnectionClosed({ reason: "Peer", endpoint: "host:5672", code: 320, text: "" })
+    const channel = new AmqpError.ChannelError({ reason: "NotFound", code: 404, text: "", method: "queue.declare" })
+    const all = [lost, refused, closed, channel, new Error("no"), "no", undefined]
+    assert.deepStrictEqual(all.filter(AmqpError.isConnectionError), [lost, refused, closed])
+    assert.deepStrictEqual(all.filter(AmqpError.isChannelError), [channel])
+  })
+})
+
 describe("every fault", () => {
   for (const [tag, fault] of Object.entries(one)) {
     it(`${tag}: its tag is its name, and its message says what and where`, () => {

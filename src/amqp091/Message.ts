@@ -41,6 +41,12 @@ export interface Message {
   readonly routingKey?: string | undefined
   /** Whether a message that reaches no queue comes back, instead of being dropped. Default: false. */
   readonly mandatory?: boolean | undefined
+  /**
+   * Whether a message that no consumer can take at once comes back. RabbitMQ closes the connection over it (540): `true` is
+   * refused here. A time to live of nothing (`expiration: "0 millis"`) drops or dead-letters such a message instead.
+   * Default: false.
+   */
+  readonly immediate?: boolean | undefined
   /** Bytes, or text that is sent as UTF-8. */
   readonly content: Uint8Array | string
   readonly properties?: PublishProperties | undefined

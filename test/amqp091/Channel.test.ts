@@ -123,6 +123,26 @@ describe("calls", () => {
       assert.strictEqual(state.fault.reason, "FrameError")
     }).pipe(Effect.provide(layerMemory)))
 
+  it.scoped("an immediate publish is refused here, in each mode: RabbitMQ would close the connection", () =>
+    Effect.gen(function*() {
+      const { channel } = yield* onBroker(Channel.makeConfirm())
+      const plain = yield* onBroker(Channel.make())
+      const message = { content: "", immediate: true }
+      const refusals = [
+        yield* Effect.flip(channel.publish(message)),
+        yield* Effect.flip(channel.offer(message)),
+        yield* Effect.flip(plain.channel.publish(message)),
+        yield* Effect.flip(plain.channel.publishAll([message])),
+        ...(yield* Effect.flip(channel.publishAll([message]))).failures.map(({ error }) => error)
+      ]
+      for (const fault of refusals) {
+        assert.deepInclude<object>({ ...fault }, { _tag: "ChannelError", reason: "Refused", code: 0 })
+        assert.include(fault.message, "540")
+      }
+      assert.lengthOf(refusals, 5)
+      yield* channel.publish({ content: "" })
+    }).pipe(Effect.provide(Broker.layerMemory)))
+
   it.scoped("a value that no octets can express is refused here, and the channel lives", () =>
     Effect.gen(function*() {
       const { channel } = yield* onBroker(Channel.make())

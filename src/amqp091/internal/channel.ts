@@ -51,6 +51,13 @@ const qos = (prefetchCount: number, global: boolean): Method.BasicQos => ({
   global
 })
 
+const immediate = new FrameError({
+  reason: "Value",
+  field: "basic.publish.immediate",
+  offset: 0,
+  text: "RabbitMQ closes the connection over an immediate message (540); an expiration of 0 comes close"
+})
+
 type Status = "down" | "open" | "closed"
 
 /** @internal */
@@ -155,6 +162,7 @@ export class ChannelCore implements ChannelOnSocket {
   }
 
   private transmit(outgoing: Outgoing, urgent: boolean): FrameError | undefined {
+    if (outgoing.method.immediate) return immediate
     const socket = this.host.socket
     if (socket === undefined) return undefined
     const fault = socket.engine.sendContent(this.number, outgoing.method, outgoing.properties, outgoing.body)

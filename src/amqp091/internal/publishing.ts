@@ -40,7 +40,7 @@ export const toOutgoing = (message: Message): Outgoing => ({
     exchange: message.exchange ?? "",
     routingKey: message.routingKey ?? "",
     mandatory: message.mandatory === true,
-    immediate: false
+    immediate: message.immediate === true
   },
   properties: toBasicProperties(message.properties),
   body: toBytes(message.content)
