@@ -97,9 +97,14 @@ export interface Capabilities {
 export interface Info {
   readonly endpoint: string
   readonly epoch: number
+  /** The endpoint's parameters: host, virtual host, user, timeouts. Secrets in it are `Redacted`. */
+  readonly options: ConnectionOptions.ConnectionOptions
   readonly serverProperties: FieldTable
   readonly capabilities: Capabilities
+  /** The one that was used, of those that the server offers. */
   readonly mechanism: string
+  readonly mechanisms: ReadonlyArray<string>
+  readonly locales: ReadonlyArray<string>
   readonly channelMax: number
   readonly frameMax: number
   /** Zero: heartbeats are off. */

@@ -11,10 +11,12 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
+import * as Redacted from "effect/Redacted"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import { inspect } from "node:util"
 import * as Reconnect from "../../src/Reconnect.ts"
 
 const now = Effect.clockWith((clock) => clock.currentTimeMillis)
@@ -60,6 +62,25 @@ describe("the endpoint", () => {
       yield* settle
       const state = yield* connection.state
       assert.propertyVal(state._tag === "Closed" ? state.cause : undefined, "endpoint", "[::1]:7")
+    }).pipe(Effect.provide(Broker.layerMemory)))
+})
+
+describe("info", () => {
+  it.scoped("says whom it is connected to, as whom, and what was offered; never a password", () =>
+    Effect.gen(function*() {
+      const broker = yield* Broker.Broker
+      yield* broker.addUser({ name: "me", password: Redacted.make("s3cr3t") })
+      const connection = yield* Connection.make({ url: "memory://me:s3cr3t@node/", name: "mine" })
+      const info = yield* connection.info
+      assert.deepInclude<object>({ ...info }, {
+        mechanism: "PLAIN",
+        mechanisms: ["PLAIN", "AMQPLAIN"],
+        locales: ["en_US"]
+      })
+      assert.deepInclude<object>({ ...info.options }, { host: "node", vhost: "/", name: "mine" })
+      const shown = `${JSON.stringify(info)} ${inspect(info, { depth: null })}`
+      assert.include(shown, "me")
+      assert.notInclude(shown, "s3cr3t")
     }).pipe(Effect.provide(Broker.layerMemory)))
 })
 

@@ -107,9 +107,12 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     return {
       endpoint: dialled?.endpoint ?? "",
       epoch: this.epoch,
+      options: dialled?.options ?? this.options.options,
       serverProperties: dialled?.serverProperties ?? {},
       capabilities: this.capabilities,
       mechanism: dialled?.mechanism ?? "",
+      mechanisms: dialled?.mechanisms ?? [],
+      locales: dialled?.locales ?? [],
       channelMax: dialled?.tuning.channelMax ?? 0,
       frameMax: dialled?.tuning.frameMax ?? 0,
       heartbeat: Duration.seconds(dialled?.tuning.heartbeat ?? 0),

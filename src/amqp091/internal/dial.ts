@@ -31,7 +31,11 @@ export interface Dialled {
   readonly endpoint: string
   readonly serverProperties: FieldTable
   readonly capabilities: Capabilities
+  readonly options: ConnectionOptions.ConnectionOptions
   readonly mechanism: string
+  /** What the server offers. */
+  readonly mechanisms: ReadonlyArray<string>
+  readonly locales: ReadonlyArray<string>
   readonly tuning: Tuning
   readonly tls: PipeTls | undefined
 }
@@ -179,7 +183,9 @@ export const dial = (
       const credentials = secret === undefined
         ? options.credentials
         : options.credentials.map((each) => Credentials.withSecret(each, secret))
-      const exchange = Sasl.select(credentials, start.mechanisms.split(" "))
+      const mechanisms = start.mechanisms.split(" ")
+      const locales = start.locales.split(" ")
+      const exchange = Sasl.select(credentials, mechanisms)
       if (Option.isNone(exchange)) {
         return yield* refuse("Auth", `the server offers ${start.mechanisms}; none of them is allowed by the options`)
       }
@@ -189,7 +195,7 @@ export const dial = (
       tells = capabilities.authenticationFailureClose
       const missing = settings.requires.filter((name) => !capabilities[name])
       if (missing.length > 0) return yield* refuse("Capability", `the server does not offer ${missing.join(", ")}`)
-      if (!start.locales.split(" ").includes(options.locale)) {
+      if (!locales.includes(options.locale)) {
         yield* Effect.logWarning(`${endpoint} speaks ${start.locales}, not ${options.locale}`)
       }
       stage = "login"
@@ -238,7 +244,10 @@ export const dial = (
         endpoint,
         serverProperties: start.serverProperties,
         capabilities,
+        options,
         mechanism,
+        mechanisms,
+        locales,
         tuning,
         tls: pipe.tls
       }
