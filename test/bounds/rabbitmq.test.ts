@@ -55,30 +55,34 @@ describeRabbit("On RabbitMQ", (it) => {
       assert.deepStrictEqual([...received], Array.from({ length: count }, (_, index) => index))
     }))
 
-  it.scoped("a no-ack handler that publishes with confirms on the same connection does not deadlock", () =>
-    Effect.gen(function*() {
-      const count = 100
-      const { connection, queue } = yield* flooded(count)
-      const on = Effect.provideService(Connection.Connection, connection)
-      const consumer = yield* on(Channel.make())
-      const publisher = yield* on(Channel.makeConfirm())
-      const { queue: answers } = yield* publisher.queueDeclare()
-      const handled = yield* consumer.consume({ queue, noAck: true }).pipe(
-        Stream.take(count),
-        Stream.mapEffect((delivery) =>
-          // A confirm, and an answer to a call, which come behind what nobody reads yet.
-          publisher.publish({ routingKey: answers, content: `${indexOf(delivery)}` }).pipe(
-            Effect.zipRight(publisher.queueDeclare({ queue: answers, passive: true })),
-            Effect.as(indexOf(delivery))
-          )
-        ),
-        Stream.runCollect,
-        Effect.timeout("10 seconds")
-      )
-      assert.lengthOf(handled, count)
-      const { messageCount } = yield* publisher.queueDeclare({ queue: answers, passive: true })
-      assert.strictEqual(messageCount, count)
-    }))
+  it.scoped(
+    "a no-ack handler that publishes with confirms on the same connection does not deadlock",
+    () =>
+      Effect.gen(function*() {
+        const count = 100
+        const { connection, queue } = yield* flooded(count)
+        const on = Effect.provideService(Connection.Connection, connection)
+        const consumer = yield* on(Channel.make())
+        const publisher = yield* on(Channel.makeConfirm())
+        const { queue: answers } = yield* publisher.queueDeclare()
+        const handled = yield* consumer.consume({ queue, noAck: true }).pipe(
+          Stream.take(count),
+          Stream.mapEffect((delivery) =>
+            // A confirm, and an answer to a call, which come behind what nobody reads yet.
+            publisher.publish({ routingKey: answers, content: `${indexOf(delivery)}` }).pipe(
+              Effect.zipRight(publisher.queueDeclare({ queue: answers, passive: true })),
+              Effect.as(indexOf(delivery))
+            )
+          ),
+          Stream.runCollect,
+          Effect.timeout("30 seconds")
+        )
+        assert.lengthOf(handled, count)
+        const { messageCount } = yield* publisher.queueDeclare({ queue: answers, passive: true })
+        assert.strictEqual(messageCount, count)
+      }),
+    40_000
+  )
 
   it.scoped("a consumer that never settles holds its prefetch, and no more", () =>
     Effect.gen(function*() {

@@ -4,7 +4,7 @@ import { NodeTransport } from "effect-amqp/node"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { eventually as eventuallyReal } from "../behaviour/place.ts"
-import { everywhere, type Place, turn } from "./everywhere.ts"
+import { everywhere, patience, type Place, turn } from "./everywhere.ts"
 import { cases } from "./operations.ts"
 
 const counts = (broker: typeof Broker.Broker.Service) =>
@@ -38,7 +38,7 @@ describe("Interrupted after any step of the scheduler, nothing is left of", () =
           counts: counts(broker),
           hasTransactions: false
         }, one)
-      }).pipe(Effect.provide(Broker.layerMemory)))
+      }).pipe(Effect.provide(Broker.layerMemory)), patience)
   }
 })
 
@@ -60,7 +60,7 @@ describe("Over TCP, interrupted after any turn of the event loop, nothing is lef
             counts: counts(broker),
             hasTransactions: false
           }, one)
-        }))
+        }), patience)
     }
   })
 })

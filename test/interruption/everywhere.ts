@@ -35,6 +35,9 @@ const resources = () => {
   return counts
 }
 
+/** Milliseconds for one operation: on a busy machine its many tries take long. */
+export const patience = 60_000
+
 let count = 0
 
 /** Past this many steps the operation does not end. */

@@ -102,10 +102,10 @@ const base = (pick: Pick): Members<Channel.ChannelBase> => ({
     noWait: (ground) => pick(ground).exchangeDelete({ exchange: "none", noWait: true })
   },
   exchangeBind: {
-    rabbitOnly: (ground) => pick(ground).exchangeBind({ source: "amq.topic", destination: "amq.fanout" })
+    "": (ground) => pick(ground).exchangeBind({ source: "amq.topic", destination: "amq.fanout" })
   },
   exchangeUnbind: {
-    rabbitOnly: (ground) => pick(ground).exchangeUnbind({ source: "amq.topic", destination: "amq.fanout" })
+    "": (ground) => pick(ground).exchangeUnbind({ source: "amq.topic", destination: "amq.fanout" })
   },
   qos: {
     "": (ground) => pick(ground).qos({ prefetch: 10 }),

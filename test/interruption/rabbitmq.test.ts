@@ -3,7 +3,7 @@ import { NodeTransport } from "effect-amqp/node"
 import * as Effect from "effect/Effect"
 import { eventually } from "../behaviour/place.ts"
 import { describeRabbit, SharedRabbitMq } from "../harness/describe.ts"
-import { everywhere, turn } from "./everywhere.ts"
+import { everywhere, patience, turn } from "./everywhere.ts"
 import { cases } from "./operations.ts"
 
 describeRabbit("On RabbitMQ, interrupted after any turn of the event loop, nothing is left of", (it) => {
@@ -21,7 +21,7 @@ describeRabbit("On RabbitMQ, interrupted after any turn of the event loop, nothi
           counts: undefined,
           hasTransactions: true
         }, each)
-      }).pipe(Effect.provide(NodeTransport.layer)))
+      }).pipe(Effect.provide(NodeTransport.layer)), patience)
   }
 
   it.scoped("all of these: RabbitMQ counts no connection and no channel", () =>
