@@ -15,7 +15,7 @@ describeRabbit("On RabbitMQ, interrupted after any turn of the event loop, nothi
           url,
           step: turn,
           // An answer takes many turns here.
-          next: (steps) => Math.ceil(steps * 1.3),
+          next: (steps) => Math.ceil(steps * 1.6),
           eventually,
           // `rabbitmqctl` takes a second: what it counts is looked at once, below.
           counts: undefined,
