@@ -295,15 +295,22 @@ const publisherModule: Members<typeof Publisher, "TypeId"> = {
 }
 
 /** A consumer that never ends by itself, until it has handled both messages. */
-const running = (options: Partial<Consumer.RunOptions<string>>): Run => ({ queue }) =>
+const until = (
+  consume: (
+    queue: string,
+    handler: () => Effect.Effect<unknown>
+  ) => Effect.Effect<never, unknown, Connection.Connection>
+): Run =>
+({ queue }) =>
   Effect.flatMap(Deferred.make<void>(), (done) => {
     let handled = 0
-    const consumer = Consumer.run(
-      { queue, content: Message.text, ...options },
-      () => Effect.suspend(() => ++handled < 2 ? Effect.void : Deferred.succeed(done, undefined))
-    )
+    const consumer = consume(queue, () =>
+      Effect.suspend(() => ++handled < 2 ? Effect.void : Deferred.succeed(done, undefined)))
     return Effect.raceFirst(consumer, Deferred.await(done))
   })
+
+const running = (options: Partial<Consumer.RunOptions<string>>): Run =>
+  until((queue, handler) => Consumer.run({ queue, content: Message.text, ...options }, handler))
 
 const consumerModule: Members<typeof Consumer> = {
   run: {
@@ -311,6 +318,7 @@ const consumerModule: Members<typeof Consumer> = {
     concurrently: running({ concurrency: 2 }),
     "in order": running({ concurrency: 2, ordered: true })
   },
+  runNoAck: until((queue, handler) => Consumer.runNoAck({ queue, content: Message.text }, handler)),
   stream: ({ queue }) =>
     Consumer.stream({ queue, content: Message.text }).pipe(
       Stream.take(2),
