@@ -227,7 +227,8 @@ export const isConnectionOptions = (u: unknown): u is ConnectionOptions => u ins
 
 // --- Constructors ---
 
-const fromDraft = (draft: internal.Draft): ConnectionOptions => new ConnectionOptions(internal.complete(draft))
+// Each part of a draft was checked when it was read: doing it again costs more than the rest of the options.
+const fromDraft = (draft: internal.Draft): ConnectionOptions => new ConnectionOptions(internal.complete(draft), true)
 
 const orThrow = <A>(result: Either.Either<A, AmqpUrl.ParameterError>): A =>
   Either.getOrThrowWith(result, (error) => error)

@@ -10,13 +10,19 @@ import * as ConnectionOptions from "../../src/amqp091/ConnectionOptions.ts"
 import type { ParameterError } from "../../src/AmqpUrl.ts"
 import * as Credentials from "../../src/Credentials.ts"
 
-export const { make } = ConnectionOptions
+/** What is read part by part is what the constructor takes, which checks the whole. */
+const held = (options: ConnectionOptions.ConnectionOptions) => {
+  void new ConnectionOptions.ConnectionOptions({ ...options })
+  return options
+}
+
+export const make = (input?: ConnectionOptions.ConnectionOptions.Input) => held(ConnectionOptions.make(input))
 
 export const decode = (text: string, options?: ConnectionOptions.ConnectionOptions.ReadOptions) =>
   Schema.decodeEither(ConnectionOptions.fromUrl(options))(Redacted.make(text))
 
 export const right = (text: string, options?: ConnectionOptions.ConnectionOptions.ReadOptions) =>
-  Either.getOrThrowWith(decode(text, options), (error) => error)
+  held(Either.getOrThrowWith(decode(text, options), (error) => error))
 
 /** What a refused URL says, as a user would see it. */
 export const left = (text: string) =>
