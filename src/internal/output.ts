@@ -45,7 +45,7 @@ export class Output {
   /** Frames of channels that have no large body waiting. */
   private readonly writer = new ByteWriter(0)
   /** Frames that must stay behind a large body of their channel, encoded here before they are queued. */
-  private readonly scratch = new ByteWriter(1024)
+  private readonly scratch = new ByteWriter(0)
   private readonly queues = new Map<number, Array<Queued>>()
   /** The end of everything: goes when no body waits any more. */
   private farewell: Uint8Array | undefined
