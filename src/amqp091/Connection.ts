@@ -13,27 +13,28 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as FiberSet from "effect/FiberSet"
+import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { CallError, RecoverableError } from "../AmqpError.ts"
 import { ConnectError } from "../AmqpError.ts"
 import * as ErrorPolicy from "../ErrorPolicy.ts"
-import { bounded } from "../internal/bounded.ts"
 import * as Cell from "../internal/cell.ts"
+import { makeFork } from "../internal/forks.ts"
+import { warn } from "../internal/log.ts"
 import { supervise } from "../internal/supervisor.ts"
-import * as Timer from "../internal/timer.ts"
 import type { DurationText } from "../Reconnect.ts"
 import * as Reconnect from "../Reconnect.ts"
 import type { PipeTls } from "../Transport.ts"
 import { Transport } from "../Transport.ts"
 import * as ConnectionOptions from "./ConnectionOptions.ts"
 import type { FieldTable } from "./FieldTable.ts"
-import { ConnectionCore, endedWith } from "./internal/connection.ts"
+import { ConnectionCore } from "./internal/connection.ts"
 import { dial, endpointOf } from "./internal/dial.ts"
 
 /**
@@ -210,86 +211,75 @@ const defaultConnect = (options: ConnectionOptions.ConnectionOptions): Schedule.
 
 type Endpoints = readonly [ConnectionOptions.ConnectionOptions, ...Array<ConnectionOptions.ConnectionOptions>]
 
+// One for all connections: a Schedule is a value, its state is the supervisor's.
+const defaultReconnect = Reconnect.exponential()
+
 const fromEndpoints = Effect.fnUntraced(function*(endpoints: Endpoints, supervision: Supervision) {
   const transport = yield* Transport
   const clock = yield* Effect.clock
-  const now = () => clock.unsafeCurrentTimeMillis()
+  const fork = yield* makeFork
   const first = endpoints[0]
   const state = yield* Cell.make<State>({ _tag: "Connecting", endpoint: endpointOf(first) })
-  const runFork = yield* FiberSet.makeRuntime<never>()
-  const timer: { current: Timer.Timer | undefined } = { current: undefined }
-
   const core = new ConnectionCore({
     options: first,
     whenDisconnected: supervision.whenDisconnected ?? "wait",
     publishTimeout: Duration.decode(supervision.publishTimeout ?? "30 seconds"),
     state,
-    now,
-    due: (deadline) => timer.current?.due(deadline),
-    fork: (effect) => void runFork(effect)
+    clock,
+    fork
   })
-  timer.current = yield* Timer.make(clock, core)
-
-  const opened = yield* Deferred.make<void, ConnectError>()
   const isFinal = ErrorPolicy.capInternalErrors(supervision.isFinal ?? ErrorPolicy.isFinal)
-  const ended = yield* Deferred.make<void>()
 
   const { failover } = first
   if (failover === "priority") {
     return yield* ConnectError.at("options", "Url", "the failover strategy \"priority\" is not there yet")
   }
-  yield* Effect.forEach(
-    new Set(endpoints.flatMap(({ warnings }) => warnings)),
-    (warning) => Effect.logWarning(warning),
-    { discard: true }
-  )
+  for (const warning of new Set(endpoints.flatMap(({ warnings }) => warnings))) yield* warn("Connection", warning)
 
-  const supervisor = yield* supervise({
-    endpoints,
-    strategy: failover,
-    dial: (options) =>
-      Effect.provideService(
+  const opened = Deferred.unsafeMake<void, ConnectError>(FiberId.none)
+  const supervisor = fork(
+    supervise({
+      endpoints,
+      strategy: failover,
+      dial: (options) =>
         dial(options, {
-          now,
+          transport,
+          now: core.now,
           decode: supervision.decode ?? "plain",
           secret: core.secret,
           requires: supervision.requires ?? []
         }),
-        Transport,
-        transport
+      up: (dialled) => core.up(dialled),
+      ended: (dialled) => core.ended(dialled),
+      connect: supervision.connect ?? defaultConnect(first),
+      reconnect: supervision.reconnect ?? defaultReconnect,
+      isFinal: (fault) => core.isClosing || isFinal(fault),
+      stableAfter: Duration.decode(supervision.stableAfter ?? "5 seconds"),
+      onDialling: (options) => {
+        if (!core.isClosing) state.unsafeSet({ _tag: "Connecting", endpoint: endpointOf(options) })
+      },
+      onOpen: (_, options) => core.opened(endpointOf(options)),
+      onRecovering: (fault, round, delay) => {
+        if (core.isClosing) return
+        state.unsafeSet({ _tag: "Recovering", fault, round, delay })
+        fork(warn("Connection", `${fault.message}; dialling again in ${Duration.format(delay)}`))
+      }
+    }, (exit) => Deferred.unsafeDone(opened, exit)).pipe(
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          core.end(Exit.isSuccess(exit) ? exit.value : undefined)
+          // A defect (a Schedule, a policy or credentials that throw) must not leave the first connect waiting.
+          if (Exit.isFailure(exit)) Deferred.unsafeDone(opened, Effect.failCause(exit.cause))
+        })
       ),
-    up: (dialled) => core.up(dialled),
-    ended: endedWith,
-    connect: supervision.connect ?? defaultConnect(first),
-    reconnect: supervision.reconnect ?? Reconnect.exponential(),
-    isFinal: (fault) => core.isClosing || isFinal(fault),
-    stableAfter: Duration.decode(supervision.stableAfter ?? "5 seconds"),
-    onDialling: (options) => {
-      if (!core.isClosing) state.unsafeSet({ _tag: "Connecting", endpoint: endpointOf(options) })
-    },
-    onOpen: (_, options) => core.opened(endpointOf(options)),
-    onRecovering: (fault, round, delay) => {
-      if (core.isClosing) return
-      state.unsafeSet({ _tag: "Recovering", fault, round, delay })
-      core.fork(Effect.logWarning(`${fault.message}; dialling again in ${Duration.format(delay)}`))
-    }
-  }, (exit) => Deferred.done(opened, exit)).pipe(
-    Effect.flatMap((fault) => Effect.sync(() => core.end(fault))),
-    // A defect (a Schedule, a policy or credentials that throw) must not leave the first connect waiting.
-    Effect.onError((cause) => Deferred.failCause(opened, cause)),
-    Effect.ensuring(Effect.zipRight(Effect.sync(() => core.end(undefined)), Deferred.succeed(ended, undefined))),
-    Effect.annotateLogs({ package: "effect-amqp", module: "Connection" }),
-    Effect.forkScoped
+      Effect.asVoid
+    )
   )
 
-  const close = (code: number, text: string) =>
+  const close = (code: number, text: string): Effect.Effect<void> =>
     Effect.suspend(() => {
-      if (core.isClosing) return Deferred.await(ended)
-      const socket = core.sayGoodbye(code, text)
-      const goodbye = socket === undefined
-        ? Effect.void
-        : bounded(core.closeTimeout)(socket.done)
-      return goodbye.pipe(
+      if (core.isClosing) return Effect.asVoid(Fiber.await(supervisor))
+      return core.sayGoodbye(code, text).pipe(
         Effect.zipRight(Effect.sync(() => core.end(undefined))),
         // Whatever it is at (a socket whose peer did not answer, a dial, a delay), it is over.
         Effect.zipRight(Fiber.interrupt(supervisor)),
@@ -298,18 +288,19 @@ const fromEndpoints = Effect.fnUntraced(function*(endpoints: Endpoints, supervis
       )
     })
   // Added last, so it runs first: the goodbye still has its supervisor, timer and socket.
-  yield* Effect.addFinalizer(() => close(200, "Normal shutdown"))
+  yield* Scope.addFinalizer(yield* Effect.scope, Effect.suspend(() => close(200, "Normal shutdown")))
   yield* Deferred.await(opened)
 
   const connection: Connection = {
     [TypeId]: TypeId,
     state: Effect.sync(() => state.unsafeGet()),
-    changes: state.changes,
+    get changes() {
+      return state.changes
+    },
     isOpen: Effect.sync(() => isUp(state.unsafeGet())),
     isClosed: Effect.sync(() => state.unsafeGet()._tag === "Closed"),
-    closed: Effect.zipRight(
-      Stream.runDrain(state.changes),
-      Effect.sync(() => {
+    closed: Effect.suspend(() =>
+      Effect.map(Stream.runDrain(state.changes), () => {
         const last = state.unsafeGet()
         return last._tag === "Closed" ? last.cause : undefined
       })

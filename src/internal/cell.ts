@@ -36,6 +36,8 @@ export const make = <A>(initial: A): Effect.Effect<Cell<A>> =>
         ended = true
         events.end()
       },
-      changes: events.stream(() => [current])
+      get changes() {
+        return events.stream(() => [current])
+      }
     }
   })

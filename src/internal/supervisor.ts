@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -11,7 +12,7 @@ import * as Random from "effect/Random"
 import type * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import type { ConnectAttempt, ConnectionClosed, ConnectionLost, ConnectReason, RecoverableError } from "../AmqpError.ts"
 import { ConnectError } from "../AmqpError.ts"
 
@@ -43,7 +44,7 @@ export interface Supervised<Endpoint, Session> {
   readonly endpoints: readonly [Endpoint, ...Array<Endpoint>]
   readonly strategy: Strategy
   readonly dial: (endpoint: Endpoint) => Effect.Effect<Session, ConnectError, Scope.Scope>
-  /** Restores what the connection had, on a fresh session. */
+  /** Restores what the connection had, on a fresh session; fails when that ends meanwhile. */
   readonly up: (session: Session) => Effect.Effect<void, RecoverableError>
   /** Waits for the end of a session. */
   readonly ended: (session: Session) => Effect.Effect<never, ConnectionLost | ConnectionClosed>
@@ -63,7 +64,7 @@ export interface Supervised<Endpoint, Session> {
 const maxAttempts = 100
 
 /** A Schedule driven by hand, so that the delay is known before it is slept. */
-const makeDriver = <In>(schedule: Schedule.Schedule<unknown, In>) => {
+const makeDriver = <In>(clock: Clock.Clock, schedule: Schedule.Schedule<unknown, In>) => {
   let state: unknown = schedule.initial
   return {
     reset: () => {
@@ -72,7 +73,6 @@ const makeDriver = <In>(schedule: Schedule.Schedule<unknown, In>) => {
     /** The delay before the next round; `undefined` when the Schedule has ended. */
     next: (input: In): Effect.Effect<Duration.Duration | undefined> =>
       Effect.gen(function*() {
-        const clock = yield* Effect.clock
         const now = clock.unsafeCurrentTimeMillis()
         const [following, , decision] = yield* schedule.step(now, input, state)
         state = following
@@ -94,15 +94,34 @@ const toConnectError = (fault: RecoverableError): ConnectError =>
  */
 export const supervise = <Endpoint, Session>(
   options: Supervised<Endpoint, Session>,
-  onFirst: (exit: Exit.Exit<void, ConnectError>) => Effect.Effect<void>
+  onFirst: (exit: Exit.Exit<void, ConnectError>) => void
 ): Effect.Effect<RecoverableError> =>
   Effect.gen(function*() {
-    const endpoints = options.endpoints
+    const { endpoints } = options
+    const clock = yield* Effect.clock
+    const stableAfter = Duration.toMillis(options.stableAfter)
+    const connect = makeDriver(clock, options.connect)
+    const reconnect = makeDriver(clock, options.reconnect)
+    const attempts: Array<ConnectAttempt> = []
     let next = 0
+    let first = true
+    let openedAt = Infinity
+    let rounds = 0
 
-    /** Every endpoint once, in the strategy's order, without a pause. */
-    const round: Effect.Effect<readonly [Session, Endpoint], ConnectError, Scope.Scope> = Effect.gen(function*() {
-      const outer = yield* Effect.scope
+    const live = (session: Session, endpoint: Endpoint): Effect.Effect<never, RecoverableError> =>
+      Effect.flatMap(options.up(session), () => {
+        options.onOpen(session, endpoint)
+        openedAt = clock.unsafeCurrentTimeMillis()
+        if (first) {
+          first = false
+          rounds = 0
+          onFirst(Exit.void)
+        }
+        return options.ended(session)
+      })
+
+    /** Every endpoint once, in the strategy's order, without a pause; stays with the first that answers. */
+    const round: Effect.Effect<never, RecoverableError> = Effect.gen(function*() {
       const attempts: Array<ConnectAttempt> = []
       let reason: ConnectReason = "Refused"
       for (const index of yield* orderOf(options.strategy, endpoints.length, next)) {
@@ -110,45 +129,15 @@ export const supervise = <Endpoint, Session>(
         next = (index + 1) % endpoints.length
         options.onDialling(endpoint)
         // A scope of its own: what a failed attempt opened is gone before the next one starts.
-        const scope = yield* Scope.fork(outer, outer.strategy)
-        const exit = yield* Effect.onExit(
-          Effect.either(Scope.extend(options.dial(endpoint), scope)),
-          (exit) => Exit.isSuccess(exit) && exit.value._tag === "Right" ? Effect.void : Scope.close(scope, exit)
-        )
-        if (exit._tag === "Right") return [exit.right, endpoint] as const
-        reason = exit.left.reason
-        attempts.push(...exit.left.attempts)
+        const failed = yield* Effect.scoped(Effect.matchEffect(options.dial(endpoint), {
+          onFailure: Effect.succeed,
+          onSuccess: (session) => live(session, endpoint)
+        }))
+        reason = failed.reason
+        attempts.push(...failed.attempts)
       }
       return yield* new ConnectError({ reason, attempts })
     })
-
-    const connect = makeDriver(options.connect)
-    const reconnect = makeDriver(options.reconnect)
-    const attempts: Array<ConnectAttempt> = []
-    let first = true
-    let stable = false
-    let rounds = 0
-
-    const life: Effect.Effect<never, RecoverableError> = Effect.scoped(Effect.gen(function*() {
-      const [session, endpoint] = yield* round
-      yield* Effect.raceFirst(options.up(session), options.ended(session))
-      options.onOpen(session, endpoint)
-      if (first) {
-        first = false
-        rounds = 0
-        yield* onFirst(Exit.void)
-      }
-      stable = false
-      yield* Effect.sleep(options.stableAfter).pipe(
-        Effect.andThen(Effect.sync(() => {
-          stable = true
-          rounds = 0
-          reconnect.reset()
-        })),
-        Effect.forkScoped
-      )
-      return yield* options.ended(session)
-    }))
 
     /** What the first connect has to say after one more round: all of its attempts. */
     const firstFault = (fault: RecoverableError): ConnectError => {
@@ -159,22 +148,27 @@ export const supervise = <Endpoint, Session>(
     }
 
     while (true) {
-      const fault = yield* Effect.flip(life)
+      openedAt = Infinity
+      const fault = yield* Effect.flip(round)
       if (first) {
         const all = firstFault(fault)
         const delay = options.isFinal(fault) ? undefined : yield* connect.next(all)
         if (delay === undefined) {
-          yield* onFirst(Exit.fail(all))
+          onFirst(Exit.fail(all))
           return all
         }
         options.onRecovering(all, ++rounds, delay)
         yield* Effect.sleep(delay)
       } else {
+        const stable = clock.unsafeCurrentTimeMillis() - openedAt >= stableAfter
+        if (stable) {
+          rounds = 0
+          reconnect.reset()
+        }
         const scheduled = options.isFinal(fault) ? undefined : yield* reconnect.next(fault)
         if (scheduled === undefined) return fault
         // The others are tried at once when a good connection is lost; a delay comes after each whole round.
         const delay = stable && endpoints.length > 1 ? Duration.zero : scheduled
-        stable = false
         options.onRecovering(fault, ++rounds, delay)
         yield* Effect.sleep(delay)
       }

@@ -1,13 +1,18 @@
 /**
- * One sleeping fiber for all deadlines of a connection: it sleeps to the next one, never by a fixed tick, so that
- * TestClock's time passes in one step. A deadline that is no longer needed costs one idle wake-up, not a cancelled timer.
+ * One sleeping fiber for all deadlines of a connection, and none while it has no deadline: it sleeps to the next one, never
+ * by a fixed tick, so that TestClock's time passes in one step. A deadline that is no longer needed costs one idle
+ * wake-up, not a cancelled timer.
  *
  * @since 0.1.0
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
+import type { Fork } from "./forks.ts"
+import { makeFork } from "./forks.ts"
 
 // A clock takes a longer sleep for an endless one; waking up early costs nothing.
 const longestSleep = 2 ** 31 - 1
@@ -25,52 +30,54 @@ const untilDue = (millis: number): number => Math.min(Math.max(0, millis), longe
 /** @internal */
 export class Timer {
   private target = Infinity
-  private woken = false
-  private wake: (() => void) | undefined
+  private sleeper: Fiber.RuntimeFiber<void> | undefined
   private readonly clock: Clock.Clock
   private readonly timed: Timed
+  private readonly fork: Fork
 
-  constructor(clock: Clock.Clock, timed: Timed) {
+  constructor(clock: Clock.Clock, timed: Timed, fork: Fork) {
     this.clock = clock
     this.timed = timed
+    this.fork = fork
   }
 
   now(): number {
     return this.clock.unsafeCurrentTimeMillis()
   }
 
-  /** `nextDeadline` has become this early; wakes the fiber only when it would sleep past it. */
+  /** `nextDeadline` has become this early; starts another sleep only when the present one would go past it. */
   due(deadline: number): void {
     if (deadline >= this.target) return
-    this.target = deadline
-    // The fiber may not have begun to wait yet: it looks at the mark then.
-    this.woken = true
-    this.wake?.()
+    this.sleeper?.unsafeInterruptAsFork(FiberId.none)
+    this.sleepUntil(deadline)
   }
 
-  /** The fiber itself. */
-  readonly run: Effect.Effect<never> = Effect.suspend(() => {
-    this.woken = false
-    const target = this.timed.nextDeadline()
+  private sleepUntil(target: number): void {
     this.target = target
-    const woken = Effect.async<void>((resume) => {
-      if (this.woken) resume(Effect.void)
-      else this.wake = () => resume(Effect.void)
-    })
-    const wait = target === Infinity
-      ? woken
-      : Effect.raceFirst(this.clock.sleep(Duration.millis(untilDue(target - this.now()))), woken)
-    return Effect.map(wait, () => {
-      this.wake = undefined
-      const now = this.now()
-      if (now >= target) this.timed.tick(now, now - target)
-    })
-  }).pipe(Effect.forever)
+    if (target === Infinity) {
+      this.sleeper = undefined
+      return
+    }
+    const sleep = this.clock.sleep(Duration.millis(untilDue(target - this.now())))
+    const sleeper = this.fork(Effect.map(sleep, () => {
+      // It may have slept to its end just when another took its place.
+      if (this.sleeper === sleeper) this.wake(target)
+    }))
+    this.sleeper = sleeper
+  }
+
+  private wake(target: number): void {
+    const now = this.now()
+    // What comes up meanwhile is not earlier than `target`: it is asked for afterwards.
+    if (now >= target) this.timed.tick(now, now - target)
+    this.sleepUntil(this.timed.nextDeadline())
+  }
 }
 
 /** @internal */
 export const make = (clock: Clock.Clock, timed: Timed): Effect.Effect<Timer, never, Scope.Scope> =>
-  Effect.suspend(() => {
-    const timer = new Timer(clock, timed)
-    return Effect.as(Effect.forkScoped(timer.run), timer)
+  Effect.map(makeFork, (fork) => {
+    const timer = new Timer(clock, timed, fork)
+    timer.due(timed.nextDeadline())
+    return timer
   })

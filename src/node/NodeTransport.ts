@@ -7,11 +7,11 @@
  * @since 0.1.0
  */
 import type * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
 import { ConnectError, ListenError } from "../AmqpError.ts"
@@ -88,20 +88,14 @@ const dialTls = (target: Target, options: TlsOptions): Effect.Effect<DialTls, Un
     }
   })
 
-interface Attempt {
-  readonly pipe: SocketPipe
-  readonly connected: Deferred.Deferred<void, ConnectError>
-  readonly ready: Deferred.Deferred<void, ConnectError>
-}
-
-const attempt = (
+/** Opens a socket, and says once how it went. The bound on DNS and TCP is Node's timer: no virtual time moves a kernel. */
+const open = (
   target: Target,
   secure: DialTls | undefined,
-  onread: (pipe: () => SocketPipe) => Net.OnReadOpts
-): Attempt => {
+  onread: (pipe: () => SocketPipe) => Net.OnReadOpts,
+  done: (exit: Exit.Exit<Pipe, ConnectError>) => void
+): SocketPipe => {
   const endpoint = endpointOf(target.host, target.port)
-  const connected = Deferred.unsafeMake<void, ConnectError>(FiberId.none)
-  const ready = Deferred.unsafeMake<void, ConnectError>(FiberId.none)
   const options: Net.TcpNetConnectOpts = {
     host: target.host,
     port: target.port,
@@ -110,24 +104,28 @@ const attempt = (
     autoSelectFamilyAttemptTimeout: addressTimeout
   }
   let phase: "tcp" | "tls" | "over" = "tcp"
-  const succeed = (): void => {
+  const end = (exit: Exit.Exit<Pipe, ConnectError>): void => {
     phase = "over"
-    Deferred.unsafeDone(ready, Effect.void)
+    clearTimeout(timer)
+    done(exit)
   }
   const fail = (fault: ConnectFault): void => {
-    phase = "over"
-    const failure = Effect.fail(ConnectError.at(endpoint, fault.reason, fault.text))
-    Deferred.unsafeDone(connected, failure)
-    Deferred.unsafeDone(ready, failure)
+    end(Exit.fail(ConnectError.at(endpoint, fault.reason, fault.text)))
+    socket.destroy()
   }
   const socket = secure === undefined ? Net.connect(options) : Tls.connect({ ...options, ...secure })
   const pipe = new SocketPipe(socket, endpoint)
+  const limit = target.connectTimeout ?? defaultConnectTimeout
+  const timer = setTimeout(
+    () => fail({ reason: "Timeout", text: `no connection within ${Duration.format(limit)}` }),
+    Duration.toMillis(limit)
+  )
   socket.once("connect", () => {
     socket.setNoDelay(target.tcp?.noDelay ?? true)
     const keepAlive = target.tcp?.keepAlive ?? false
     if (keepAlive !== false) socket.setKeepAlive(true, Duration.toMillis(keepAlive))
-    Deferred.unsafeDone(connected, Effect.void)
-    if (secure === undefined) succeed()
+    clearTimeout(timer)
+    if (secure === undefined) end(Exit.succeed(pipe))
     else phase = "tls"
   })
   socket.once("error", (error: SystemError) => {
@@ -144,10 +142,10 @@ const attempt = (
         secure.checkServerIdentity(target.host, socket.getPeerCertificate())
       if (mismatch !== undefined) return fail(tlsFault(mismatch))
       pipe.tls = describeTls(socket, true)
-      succeed()
+      end(Exit.succeed(pipe))
     })
   }
-  return { pipe, connected, ready }
+  return pipe
 }
 
 const makeTransport = (): Context.Tag.Service<Transport> => {
@@ -159,34 +157,29 @@ const makeTransport = (): Context.Tag.Service<Transport> => {
     callback: (length, bytes) => pipe().receive(bytes, length)
   })
 
-  const connect = (target: Target): Effect.Effect<Pipe, ConnectError> =>
-    Effect.gen(function*() {
-      const endpoint = endpointOf(target.host, target.port)
-      const cannot = (error: { readonly text: string }) => ConnectError.at(endpoint, "Url", error.text)
-      if (target.scheme === "memory") {
-        return yield* cannot({ text: "the scheme memory needs the in-memory Transport" })
+  const dial = Effect.fnUntraced(function*(target: Target) {
+    const endpoint = endpointOf(target.host, target.port)
+    const cannot = (error: { readonly text: string }) => ConnectError.at(endpoint, "Url", error.text)
+    if (target.scheme === "memory") {
+      return yield* cannot({ text: "the scheme memory needs the in-memory Transport" })
+    }
+    const options = target.tls ?? (target.scheme === "amqps" ? {} : undefined)
+    const secure = options && (yield* Effect.mapError(dialTls(target, options), cannot))
+    let pipe: SocketPipe | undefined
+    const destroy = Effect.sync(() => pipe?.destroy())
+    // First of all, so that there is no socket at any time that nobody would close.
+    yield* Scope.addFinalizer(yield* Effect.scope, destroy)
+    return yield* Effect.async<Pipe, ConnectError>((resume) => {
+      try {
+        pipe = open(target, secure, onread(secure !== undefined), resume)
+      } catch (cause) {
+        resume(cannot({ text: toError(cause).message }))
       }
-      const options = target.tls ?? (target.scheme === "amqps" ? {} : undefined)
-      const secure = options &&
-        (yield* Effect.interruptible(Effect.mapError(dialTls(target, options), cannot)))
-      const limit = target.connectTimeout ?? defaultConnectTimeout
-      const { connected, pipe, ready } = yield* Effect.try({
-        try: () => attempt(target, secure, onread(secure !== undefined)),
-        catch: (cause) => cannot({ text: toError(cause).message })
-      })
-      return yield* Deferred.await(connected).pipe(
-        Effect.timeoutFail({
-          duration: limit,
-          onTimeout: () => ConnectError.at(endpoint, "Timeout", `no connection within ${Duration.format(limit)}`)
-        }),
-        Effect.zipRight(Deferred.await(ready)),
-        Effect.interruptible,
-        Effect.onError(() => Effect.sync(() => pipe.destroy())),
-        Effect.as(pipe)
-      )
+      return destroy
     })
+  })
 
-  return { dial: (target) => Effect.acquireRelease(connect(target), (pipe) => Effect.sync(() => pipe.destroy())) }
+  return { dial }
 }
 
 // --- Listening ---

@@ -71,11 +71,10 @@ const makeWorld = (settings: Partial<Supervised<string, Session>> & { readonly h
   }
   return {
     world,
-    run: supervise(options, (exit) =>
-      Effect.sync(() => {
-        opened.push(exit)
-        diary.push(Exit.isSuccess(exit) ? "first" : "never")
-      }))
+    run: supervise(options, (exit) => {
+      opened.push(exit)
+      diary.push(Exit.isSuccess(exit) ? "first" : "never")
+    })
   }
 }
 
@@ -341,30 +340,6 @@ describe("supervise", () => {
         assert.deepStrictEqual(world.opened.map((exit) => Exit.isFailure(exit) && Cause.squash(exit.cause)), [fault])
         assert.strictEqual(world.open, 0)
       }
-    }))
-
-  it.effect("gives up bringing a session up when it has ended meanwhile", () =>
-    Effect.gen(function*() {
-      let interrupted = 0
-      let stuck = false
-      const { run, world } = makeWorld({
-        up: () => stuck ? Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted++)) : Effect.void
-      })
-      world.up.add("a")
-      const fiber = yield* Effect.fork(run)
-      yield* settled
-      stuck = true
-      yield* world.end()
-      yield* later("1 second")
-      world.read()
-      yield* world.end()
-      yield* settled
-      assert.strictEqual(interrupted, 1)
-      assert.deepStrictEqual(world.read(), ["1000 closed a", "ConnectionLost 2 1000"])
-      stuck = false
-      yield* later("1 second")
-      assert.deepStrictEqual(world.read(), ["2000 dial a", "open 3 a"])
-      yield* Fiber.interrupt(fiber)
     }))
 
   it.effect("closes everything when it is interrupted, at whatever point", () =>

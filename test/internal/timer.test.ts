@@ -1,9 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
-import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import { make, Timer } from "../../src/internal/timer.ts"
+import { make } from "../../src/internal/timer.ts"
 
 /** Deadlines that are done once they are due, and what the timer did about them. */
 const makeAlarms = () => {
@@ -56,8 +55,8 @@ describe("Timer", () => {
       for (let yields = 0; yields < 12; yields++) {
         const alarms = makeAlarms()
         const base = yield* Effect.clockWith((clock) => clock.currentTimeMillis)
-        const timer = new Timer(yield* Effect.clock, alarms)
-        const fiber = yield* Effect.fork(timer.run)
+        alarms.add(base + 200)
+        const timer = yield* make(yield* Effect.clock, alarms)
         for (let each = 0; each < yields; each++) yield* Effect.yieldNow()
         alarms.add(base + 100)
         timer.due(base + 100)
@@ -65,8 +64,20 @@ describe("Timer", () => {
         yield* TestClock.adjust("100 millis")
         yield* settled
         assert.deepStrictEqual(alarms.rung, [[base + 100, base + 100]], `after ${yields} yields`)
-        yield* Fiber.interrupt(fiber)
       }
+    }))
+
+  it.scoped("ends its sleep with the scope, and sleeps no more", () =>
+    Effect.gen(function*() {
+      const alarms = makeAlarms()
+      alarms.add(1000)
+      const clock = yield* Effect.clock
+      const timer = yield* Effect.scoped(Effect.zipLeft(make(clock, alarms), settled))
+      timer.due(500)
+      yield* settled
+      yield* TestClock.adjust("1 day")
+      yield* settled
+      assert.deepStrictEqual(alarms.ticks, [])
     }))
 
   it.scoped("is woken by an earlier deadline, and not by a later one", () =>
@@ -85,7 +96,7 @@ describe("Timer", () => {
       timer.due(500)
       timer.due(500)
       yield* settled
-      assert.strictEqual(alarms.asked, 2)
+      assert.strictEqual(alarms.asked, 1)
       yield* TestClock.adjust("1 second")
       yield* settled
       assert.deepStrictEqual(alarms.rung.map(([deadline]) => deadline), [500, 1000])

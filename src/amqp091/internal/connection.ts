@@ -4,19 +4,23 @@
  *
  * @since 0.1.0
  */
+import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import type { CallError, ConnectionLost, FrameError, RecoverableError } from "../../AmqpError.ts"
 import { ConnectionClosed, NotReady, OperationTimeout } from "../../AmqpError.ts"
 import type { Cell } from "../../internal/cell.ts"
+import type { Fork } from "../../internal/forks.ts"
 import type { Timed } from "../../internal/timer.ts"
+import { Timer } from "../../internal/timer.ts"
 import * as Metrics from "../../Metrics.ts"
 import type { Capabilities, Info, State } from "../Connection.ts"
 import type { ConnectionOptions } from "../ConnectionOptions.ts"
 import * as Method from "../Method.ts"
 import type { BasicProperties } from "../Properties.ts"
-import { refusedLocally } from "./calls.ts"
+import { deadlineOf, refusedLocally } from "./calls.ts"
 import { unknown } from "./capabilities.ts"
 import { ChannelCore } from "./channel.ts"
 import type { ChannelSettings } from "./channel.ts"
@@ -36,10 +40,8 @@ export interface CoreOptions {
   readonly whenDisconnected: "wait" | "fail"
   readonly publishTimeout: Duration.Duration
   readonly state: Cell<State>
-  readonly now: () => number
-  /** A deadline has come up. */
-  readonly due: (deadline: number) => void
-  readonly fork: (effect: Effect.Effect<void>) => void
+  readonly clock: Clock.Clock
+  readonly fork: Fork
 }
 
 /** An update of the secret that the broker has not answered, and the secret it replaced. */
@@ -56,10 +58,9 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   readonly closeTimeout: Duration.Duration
   readonly publishTimeout: Duration.Duration
   readonly publishTimeoutMillis: number
-  readonly now: () => number
-  readonly due: (deadline: number) => void
-  readonly fork: (effect: Effect.Effect<void>) => void
+  readonly fork: Fork
   readonly state: Cell<State>
+  private readonly timer: Timer
   private readonly options: CoreOptions
   private readonly channels = new Set<ChannelCore>()
   private carried: Array<ChannelOnSocket | undefined> = []
@@ -76,15 +77,17 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   private readonly blockedTimeoutMillis: number
   private someFull = false
   private readingPaused = false
-  private closing: { readonly code: number; readonly text: string } | undefined
+  /** What whoever still waits is told once we have said goodbye. */
+  private closing: ConnectionClosed | undefined
+  /** When the answer to our goodbye is not awaited any more. */
+  private closeDeadline = Infinity
   private closedBy: CallError | undefined
   private epoch = 0
 
   constructor(options: CoreOptions) {
     this.options = options
-    this.now = options.now
-    this.due = options.due
     this.fork = options.fork
+    this.timer = new Timer(options.clock, this, options.fork)
     this.state = options.state
     this.operationTimeout = options.options.operationTimeout
     this.closeTimeout = options.options.closeTimeout
@@ -146,7 +149,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
 
   readonly refusal = (operation: string, publishes: boolean): CallError | undefined => {
     if (this.closedBy !== undefined) return this.closedBy
-    if (this.closing !== undefined) return this.closedByClient(this.closing.code, this.closing.text)
+    if (this.closing !== undefined) return this.closing
     if (this.options.whenDisconnected === "wait") return undefined
     if (this.state.unsafeGet()._tag === "Recovering") return new NotReady({ operation, reason: "Recovering" })
     if (this.socket === undefined) return new NotReady({ operation, reason: "Disconnected" })
@@ -155,12 +158,12 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
 
   // --- The socket's life ---
 
-  /** Restores the channels on a fresh socket. */
+  /** Restores the channels on a fresh socket, unless it ends meanwhile. */
   up(dialled: Dialled): Effect.Effect<void, RecoverableError> {
     return Effect.suspend(() => {
       const { socket } = dialled
       // It may have ended between its handshake and now.
-      if (socket.ended !== undefined) return Effect.fail(toFault(dialled.endpoint, socket.ended))
+      if (socket.ended !== undefined) return this.ended(dialled)
       this.socket = socket
       this.dialled = dialled
       this.carried = []
@@ -169,7 +172,8 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
       this.readingPaused = false
       socket.attach(this)
       this.due(socket.engine.nextDeadline())
-      return Effect.forEach(
+      if (this.channels.size === 0) return Effect.void
+      const restored = Effect.forEach(
         Array.from(this.channels),
         (channel) =>
           channel.restore.pipe(
@@ -179,7 +183,17 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
           ),
         { concurrency: "unbounded", discard: true }
       )
+      return Effect.raceFirst(restored, this.ended(dialled))
     })
+  }
+
+  /** Waits for the end of a socket. */
+  ended({ endpoint, socket }: Dialled): Effect.Effect<never, ConnectionLost | ConnectionClosed> {
+    return Effect.flatMap(socket.done, (end) => Effect.fail(this.faultOf(endpoint, end)))
+  }
+
+  private faultOf(endpoint: string, end: SocketEnd): ConnectionLost | ConnectionClosed {
+    return end._tag === "CloseOk" && this.closing !== undefined ? this.closing : toFault(endpoint, end)
   }
 
   /** The socket is up, and everything on it. */
@@ -192,11 +206,12 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   }
 
   readonly onEnd = (end: SocketEnd): void => {
-    const fault = toFault(this.socket?.endpoint ?? "", end)
+    const fault = this.faultOf(this.socket?.endpoint ?? "", end)
     this.socket = undefined
     this.isUp = false
     this.isBlocked = false
     this.blockedAt = Infinity
+    this.closeDeadline = Infinity
     this.carried = []
     const culprit = end._tag === "Closed" ? Method.nameOf(end.close.classId, end.close.methodId) : undefined
     this.endSecretCalls(fault)
@@ -206,37 +221,35 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   /** The connection is over: everything that waits on it fails. */
   end(cause: RecoverableError | undefined): void {
     if (this.closedBy !== undefined) return
-    const closing = this.closing
-    this.closedBy = closing !== undefined
-      ? this.closedByClient(closing.code, closing.text)
-      : new ConnectionClosed({
-        reason: "Recovery",
-        endpoint: this.dialled?.endpoint ?? "",
-        code: cause?._tag === "ConnectionClosed" ? cause.code : 0,
-        text: cause?.message ?? "the connection is closed",
-        cause
-      })
+    const { closing } = this
+    this.closedBy = closing ?? new ConnectionClosed({
+      reason: "Recovery",
+      endpoint: this.dialled?.endpoint ?? "",
+      code: cause?._tag === "ConnectionClosed" ? cause.code : 0,
+      text: cause?.message ?? "the connection is closed",
+      cause
+    })
     for (const channel of Array.from(this.channels)) channel.end(this.closedBy)
     this.state.unsafeSet({ _tag: "Closed", cause: closing === undefined ? cause : undefined })
     this.state.unsafeEnd()
   }
 
-  private closedByClient(code: number, text: string): ConnectionClosed {
-    return new ConnectionClosed({ reason: "Client", endpoint: this.dialled?.endpoint ?? "", code, text })
-  }
-
-  /** Marks the end and says goodbye on the wire; `false` when there is no answer to wait for. */
-  sayGoodbye(code: number, text: string): LiveSocket | undefined {
-    if (this.closing !== undefined || this.closedBy !== undefined) return undefined
-    this.closing = { code, text }
+  /** Marks the end, says goodbye on the wire, and waits for the answer, for the close timeout at most. */
+  sayGoodbye(code: number, text: string): Effect.Effect<unknown> {
+    if (this.closedBy !== undefined) return Effect.void
+    this.closing = new ConnectionClosed({ reason: "Client", endpoint: this.dialled?.endpoint ?? "", code, text })
     this.state.unsafeSet({ _tag: "Closing" })
     this.readingMayChange()
     const { socket } = this
-    if (socket === undefined) return undefined
+    if (socket === undefined) return Effect.void
     socket.engine.close(code, text)
     socket.flushNow()
     // A broker that blocks us does not read, and so would not answer.
-    return this.isBlocked ? undefined : socket
+    if (this.isBlocked) return Effect.void
+    this.closeDeadline = deadlineOf(this.now(), this.closeTimeout)
+    this.due(this.closeDeadline)
+    // By a fiber of its own: whoever was interrupted before still waits, and whoever is now does not wait on.
+    return Effect.flatMap(Effect.fork(Effect.interruptible(socket.done)), Fiber.await)
   }
 
   // --- What the socket brings ---
@@ -383,8 +396,17 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
 
   // --- Time ---
 
+  readonly now = (): number => this.timer.now()
+
+  /** A deadline has come up. */
+  readonly due = (deadline: number): void => this.timer.due(deadline)
+
   nextDeadline(): number {
-    let earliest = Math.min(this.socket?.engine.nextDeadline() ?? Infinity, this.blockedAt + this.blockedTimeoutMillis)
+    let earliest = Math.min(
+      this.socket?.engine.nextDeadline() ?? Infinity,
+      this.blockedAt + this.blockedTimeoutMillis,
+      this.closeDeadline
+    )
     for (const channel of this.channels) earliest = Math.min(earliest, channel.nextDeadline())
     return earliest
   }
@@ -398,9 +420,9 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     if (!socket.engine.tick(now)) return socket.abandon({ _tag: "Heartbeat" })
     if (socket.engine.output.unflushed > 0) socket.flushNow()
     if (now - this.blockedAt >= this.blockedTimeoutMillis) socket.abandon({ _tag: "BlockedTimeout" })
+    if (now >= this.closeDeadline) {
+      const cause = new OperationTimeout({ operation: "connection.close", limit: this.closeTimeout })
+      socket.abandon({ _tag: "Socket", cause })
+    }
   }
 }
-
-/** The fault of an ended socket, for the supervisor. @internal */
-export const endedWith = (dialled: Dialled): Effect.Effect<never, ConnectionLost | ConnectionClosed> =>
-  Effect.flatMap(dialled.socket.done, (end) => Effect.fail(toFault(dialled.endpoint, end)))

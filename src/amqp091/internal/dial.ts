@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -12,9 +13,9 @@ import type * as Scope from "effect/Scope"
 import type { ConnectReason, FrameError } from "../../AmqpError.ts"
 import { ConnectError } from "../../AmqpError.ts"
 import * as Credentials from "../../Credentials.ts"
+import { warn } from "../../internal/log.ts"
 import { version } from "../../internal/version.ts"
-import type { PipeTls, Target } from "../../Transport.ts"
-import { Transport } from "../../Transport.ts"
+import type { PipeTls, Target, Transport } from "../../Transport.ts"
 import type { Capabilities } from "../Connection.ts"
 import * as ConnectionOptions from "../ConnectionOptions.ts"
 import type { FieldTable } from "../FieldTable.ts"
@@ -121,6 +122,7 @@ export const endpointOf = ({ host, port }: ConnectionOptions.ConnectionOptions):
 
 /** What a dial is told besides the endpoint's options. @internal */
 export interface DialSettings {
+  readonly transport: Context.Tag.Service<Transport>
   readonly now: () => number
   /** How tables that arrive are read. */
   readonly decode: "plain" | "typed"
@@ -134,14 +136,13 @@ export interface DialSettings {
 export const dial = (
   options: ConnectionOptions.ConnectionOptions,
   settings: DialSettings
-): Effect.Effect<Dialled, ConnectError, Transport | Scope.Scope> =>
+): Effect.Effect<Dialled, ConnectError, Scope.Scope> =>
   Effect.suspend(() => {
     const endpoint = endpointOf(options)
     let stage: Stage = "dial"
     let tells = false
 
     const handshake = Effect.gen(function*() {
-      const transport = yield* Transport
       const target: Target = {
         scheme: options.scheme,
         host: options.host,
@@ -150,7 +151,7 @@ export const dial = (
         tcp: options.tcp,
         connectTimeout: options.socketTimeout ?? undefined
       }
-      const pipe = yield* transport.dial(target)
+      const pipe = yield* settings.transport.dial(target)
       const socket = new LiveSocket({
         pipe,
         endpoint,
@@ -196,7 +197,7 @@ export const dial = (
       const missing = settings.requires.filter((name) => !capabilities[name])
       if (missing.length > 0) return yield* refuse("Capability", `the server does not offer ${missing.join(", ")}`)
       if (!locales.includes(options.locale)) {
-        yield* Effect.logWarning(`${endpoint} speaks ${start.locales}, not ${options.locale}`)
+        yield* warn("Connection", `${endpoint} speaks ${start.locales}, not ${options.locale}`)
       }
       stage = "login"
       const { challenge, initial, mechanism } = exchange.value

@@ -166,6 +166,45 @@ describe("a connection that the peer ends", () => {
       assert.deepInclude(yield* connection.state, { _tag: "Open", epoch: 2 })
     }).pipe(Effect.provide(layerMemory)))
 
+  it.scoped("while its channels are restored is dialled again, with no wait for what it left undone", () =>
+    Effect.gen(function*() {
+      const { accept, connection, peer } = yield* connected()
+      const opening = yield* openOn(connection, Channel.make())
+      yield* peer.openChannel
+      const channel = yield* Fiber.join(opening)
+      yield* peer.cut
+      yield* TestClock.adjust("1 second")
+      const second = yield* accept
+      yield* second.handshake()
+      // Closed by the broker as often as it is opened, the channel waits longer each time.
+      for (const pause of [0, 100, 200]) {
+        yield* TestClock.adjust(pause)
+        const number = yield* second.openChannel
+        yield* second.send(number, {
+          _tag: "ChannelClose",
+          replyCode: 541,
+          replyText: "INTERNAL_ERROR",
+          classId: 20,
+          methodId: 10
+        })
+        yield* settle
+      }
+      assert.strictEqual((yield* connection.state)._tag, "Connecting")
+      yield* second.cut
+      yield* settle
+      assert.strictEqual((yield* connection.state)._tag, "Recovering")
+      yield* TestClock.adjust("200 millis")
+      const third = yield* accept
+      yield* third.handshake()
+      const number = yield* third.openChannel
+      const declaring = yield* Effect.fork(channel.queueDeclare({ queue: "q" }))
+      yield* third.expect("QueueDeclare")
+      yield* third.send(number, { _tag: "QueueDeclareOk", queue: "q", messageCount: 0, consumerCount: 0 })
+      yield* Fiber.join(declaring)
+      yield* settle
+      assert.strictEqual((yield* connection.state)._tag, "Open")
+    }).pipe(Effect.provide(layerMemory)))
+
   it.scoped("with bytes that are no frame is told so (501), and lost with a FrameError", () =>
     Effect.gen(function*() {
       const { connection, peer } = yield* connected()
