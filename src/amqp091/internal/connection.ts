@@ -33,6 +33,10 @@ import { toFault } from "./liveSocket.ts"
 // Publishers are suspended above this; the rest of the protocol is not.
 const highWaterMark = 1024 * 1024
 
+// Room is dealt out in pieces of this, one to a channel: a publisher that fills its piece goes to sleep once for all of it,
+// where one message for each of five hundred would put them all to sleep for each message.
+const roomForOne = 256 * 1024
+
 /** @internal */
 export interface CoreOptions {
   /** Those of the first endpoint: timeouts and limits are the connection's, not an endpoint's. */
@@ -344,7 +348,19 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   }
 
   readonly onSpace = (): void => {
-    for (const each of this.starving) if (each.release()) this.starving.delete(each)
+    if (this.socket === undefined) return
+    const { output } = this.socket.engine
+    let pieces = Math.ceil((highWaterMark - output.pending) / roomForOne)
+    for (const each of this.starving) {
+      if (pieces <= 0) return
+      const { pending } = output
+      const served = each.release()
+      // Whoever sent nothing waits for something else, and keeps nobody from their turn.
+      const sent = output.pending > pending
+      if (served || sent) this.starving.delete(each)
+      if (sent && !served) this.starving.add(each)
+      if (sent) pieces--
+    }
   }
 
   readonly starve = (publishing: Starving): void => {

@@ -306,6 +306,40 @@ describe("a blocked connection", () => {
     }).pipe(Effect.provide(layerMemory)))
 })
 
+const publish = (channel: Channel.Channel | Channel.ConfirmChannel, size: number) =>
+  Effect.fork(channel.publish({ routingKey: "q", content: new Uint8Array(size) }))
+
+describe("room in the output", () => {
+  it.scoped("goes to who can use it, however many wait for something else before", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected()
+      for (let each = 1; each <= 8; each++) {
+        const opening = yield* openOn(connection, Channel.makeConfirm({ window: 1 }))
+        yield* peer.openConfirmChannel
+        const full = yield* Fiber.join(opening)
+        yield* publish(full, 1)
+        yield* publish(full, 1)
+      }
+      const plain: Array<Channel.Channel> = []
+      for (let each = 9; each <= 20; each++) {
+        const opening = yield* openOn(connection, Channel.make())
+        yield* peer.openChannel
+        plain.push(yield* Fiber.join(opening))
+      }
+      yield* settle
+      // Once the first one has filled the output, the others wait for room.
+      const publishing = yield* Effect.forEach(plain, (channel, index) => publish(channel, index === 0 ? 2 ** 21 : 10))
+      yield* settle
+      for (const fiber of publishing) yield* Fiber.join(fiber)
+      yield* settle
+      const published = (number: number) => peer.log.filter((name) => name === `${number} basic.publish`).length
+      for (let number = 1; number <= 20; number++) assert.strictEqual(published(number), 1, `channel ${number}`)
+      const closing = yield* Effect.fork(connection.close())
+      yield* peer.goodbye
+      yield* Fiber.join(closing)
+    }).pipe(Effect.provide(layerMemory)))
+})
+
 describe("heartbeats", () => {
   it.scoped("go out after half an interval of saying nothing", () =>
     Effect.gen(function*() {
