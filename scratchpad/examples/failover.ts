@@ -37,7 +37,7 @@ const openOn = (connection: Connection.Connection, epoch: number) =>
     Effect.zipRight(Effect.map(connection.info, (info) => info.endpoint))
   )
 
-const leave = (node: Broker.Broker["Type"]) => Effect.zipRight(node.refuseConnections(true), node.dropConnections)
+const leave = (node: Broker.Broker["Type"]) => Effect.zipRight(node.refuse(), node.dropConnections)
 
 export const program = Effect.gen(function*() {
   // Nobody listens on node-1: it is down from the start.
@@ -49,7 +49,7 @@ export const program = Effect.gen(function*() {
     const first = yield* openOn(connection, 1)
     yield* leave(second)
     const afterLoss = yield* openOn(connection, 2)
-    yield* second.refuseConnections(false)
+    yield* second.heal("refuse")
     yield* leave(third)
     const afterAnother = yield* openOn(connection, 3)
     return [first, afterLoss, afterAnother]

@@ -10,12 +10,16 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
+import type { BasicProperties } from "../amqp091/Properties.ts"
 import type { ListenError } from "../AmqpError.ts"
 import * as Timer from "../internal/timer.ts"
 import * as Transport from "../Transport.ts"
+import * as Fault from "./Fault.ts"
 import type { Content } from "./internal/face091/channel.ts"
 import { ConnectionFace } from "./internal/face091/connection.ts"
 import { fault } from "./internal/face091/refusals.ts"
+import { Faults } from "./internal/faults.ts"
+import { record } from "./internal/recording.ts"
 import * as Model from "./Model.ts"
 
 /**
@@ -32,6 +36,8 @@ export interface ConnectionInfo {
   readonly vhost: string
   /** How many channels are open. */
   readonly channels: number
+  /** Why nothing is read of it, as RabbitMQ does with clients that publish when memory runs low. */
+  readonly blocked: string | undefined
 }
 
 /**
@@ -50,12 +56,29 @@ export interface QueueInfo {
 }
 
 /**
- * A running broker, and what can be done to it from outside.
+ * A message as a client published it, whatever became of it.
  *
  * @since 0.1.0
- * @category tags
+ * @category models
  */
-export class Broker extends Context.Tag("effect-amqp/Broker")<Broker, {
+export interface Published {
+  /** Its connection, as in {@link ConnectionInfo}. */
+  readonly connection: string
+  readonly channel: number
+  readonly exchange: string
+  readonly routingKey: string
+  readonly mandatory: boolean
+  readonly properties: BasicProperties
+  readonly body: Uint8Array
+}
+
+/**
+ * What can be done to a running broker from outside, and what it shows. Each {@link Fault} has its method.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Service extends Fault.Methods {
   readonly host: string
   /** The port it listens on, also when 0 was asked for. */
   readonly port: number
@@ -63,15 +86,31 @@ export class Broker extends Context.Tag("effect-amqp/Broker")<Broker, {
   readonly connections: Effect.Effect<ReadonlyArray<ConnectionInfo>>
   /** The queues of a virtual host. Default: "/". */
   readonly queues: (vhost?: string) => Effect.Effect<ReadonlyArray<QueueInfo>>
-  /** Cuts every client's pipe without a word; how many those were. */
+  /** What is published from now on until the scope closes: the latest `last` (default: 1000) and 16 MiB of bodies. */
+  readonly record: (
+    options?: { readonly last?: number | undefined }
+  ) => Effect.Effect<Effect.Effect<ReadonlyArray<Published>>, never, Scope.Scope>
+  /** Does what a fault says: a value that was read, or made up, elsewhere. */
+  readonly inject: (fault: Fault.Fault) => Effect.Effect<Fault.Injected>
+  /** Faults that are not over, the oldest first. */
+  readonly faults: Effect.Effect<ReadonlyArray<Fault.Active>>
+  /** Ends the fault with that number, those of a kind, or all; how many. */
+  readonly heal: (which?: number | Fault.Name) => Effect.Effect<number>
+  /** Cuts every client's pipe without a word; how many those were. {@link Fault.Methods.drop} chooses. */
   readonly dropConnections: Effect.Effect<number>
-  /** While on, a new client's pipe is cut as soon as it is there. */
-  readonly refuseConnections: (refuse: boolean) => Effect.Effect<void>
   /** Adds a user, or gives a known one another password, and opens virtual hosts to it. */
   readonly addUser: (user: User) => Effect.Effect<void>
   /** Adds a virtual host, open to `guest`. */
   readonly addVhost: (name: string) => Effect.Effect<void>
-}>() {}
+}
+
+/**
+ * A running broker.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Broker extends Context.Tag("effect-amqp/Broker")<Broker, Service>() {}
 
 /**
  * Somebody who may come in.
@@ -116,14 +155,13 @@ export interface Options {
  */
 export const make = (
   options: Options = {}
-): Effect.Effect<Context.Tag.Service<Broker>, ListenError, Transport.TransportServer | Scope.Scope> =>
+): Effect.Effect<Service, ListenError, Transport.TransportServer | Scope.Scope> =>
   Effect.gen(function*() {
     const server = yield* Transport.TransportServer
     const clock = yield* Effect.clock
     const now = () => clock.unsafeCurrentTimeMillis()
     const model = Model.make<Content>({ headers: ({ properties }) => properties.decoded.headers })
     const faces = new Set<ConnectionFace>()
-    let refusing = false
     let tags = 0
 
     const addVhost = (name: string): void => {
@@ -137,29 +175,35 @@ export const make = (
     for (const vhost of options.vhosts ?? []) addVhost(vhost)
     for (const user of options.users ?? []) addUser(user)
 
+    const due = (deadline: number): void => timer.due(deadline)
+    const faults = new Faults({ now, due })
     const timer = yield* Timer.make(clock, {
       nextDeadline: () => {
         let earliest = Infinity
         for (const face of faces) earliest = Math.min(earliest, face.nextDeadline())
-        return earliest
+        return Math.min(earliest, faults.nextDeadline())
       },
       tick: (now, late) => {
         for (const face of faces) if (face.nextDeadline() <= now) face.tick(now, late)
+        if (faults.nextDeadline() <= now) faults.tick()
       }
     })
 
     const accept = (pipe: Transport.Pipe): void => {
-      if (refusing) return pipe.destroy()
-      faces.add(
-        new ConnectionFace({
-          pipe,
-          model,
-          now,
-          due: (deadline) => timer.due(deadline),
-          generateTag: () => String(++tags),
-          onGone: (face) => void faces.delete(face)
-        })
-      )
+      const faulty = faults.accept(pipe)
+      if (faulty === undefined) return
+      const attend = (face: ConnectionFace) => faults.attend(faulty, face)
+      const face = new ConnectionFace({
+        pipe: faulty,
+        model,
+        now,
+        due,
+        generateTag: () => String(++tags),
+        onNamed: attend,
+        onGone: (face) => void faces.delete(face)
+      })
+      faces.add(face)
+      attend(face)
     }
 
     const { host, port } = yield* server.listen(
@@ -168,14 +212,18 @@ export const make = (
     )
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
-        refusing = true
+        faults.heal()
+        faults.inject({ _tag: "Refuse" })
         for (const face of Array.from(faces)) {
           face.dismiss(fault(320, "broker forced connection closure with reason 'shutdown'"))
         }
       })
     )
 
+    const inject = (fault: Fault.Fault) => Effect.sync(() => faults.inject(fault))
+
     return {
+      ...Fault.methods(inject),
       host,
       port,
       connections: Effect.sync(() => Array.from(faces).filter((face) => face.isOpen).map((face) => face.info)),
@@ -188,15 +236,11 @@ export const make = (
             consumers: queue.consumerCount
           }))
         ),
-      dropConnections: Effect.sync(() => {
-        const all = Array.from(faces)
-        for (const face of all) face.drop()
-        return all.length
-      }),
-      refuseConnections: (refuse) =>
-        Effect.sync(() => {
-          refusing = refuse
-        }),
+      record: (options) => record(faults, options?.last ?? 1000),
+      inject,
+      faults: Effect.sync(() => faults.list),
+      heal: (which) => Effect.sync(() => faults.heal(which)),
+      dropConnections: Effect.map(inject({ _tag: "Drop" }), ({ affected }) => affected),
       addUser: (user) => Effect.sync(() => addUser(user)),
       addVhost: (name) => Effect.sync(() => addVhost(name))
     }

@@ -112,7 +112,7 @@ describe("recovery", () => {
       const broker = yield* Broker.Broker
       const dials = yield* Dials
       yield* Connection.make({ url: "memory://" })
-      yield* broker.refuseConnections(true)
+      yield* broker.refuse()
       yield* broker.dropConnections
       yield* TestClock.adjust("2 minutes")
       const times = (yield* Ref.get(dials)).map(([time]) => time)
@@ -133,7 +133,7 @@ describe("recovery", () => {
         urls: ["memory://a", "memory://b", "memory://c"],
         reconnect: Schedule.spaced("1 seconds")
       })
-      yield* broker.refuseConnections(true)
+      yield* broker.refuse()
       yield* broker.dropConnections
       yield* TestClock.adjust("2 seconds")
       assert.deepStrictEqual(yield* Ref.get(dials), [
@@ -176,7 +176,7 @@ describe("recovery", () => {
       })
       const channel = yield* Effect.provideService(Channel.make(), Connection.Connection, connection)
       const seen = yield* tags(connection)
-      yield* broker.refuseConnections(true)
+      yield* broker.refuse()
       yield* broker.dropConnections
       const waiting = yield* Effect.fork(Effect.flip(channel.queueDeclare({ queue: "q" })))
       yield* TestClock.adjust("1 seconds")
@@ -203,14 +203,14 @@ describe("recovery", () => {
     Effect.gen(function*() {
       const broker = yield* Broker.Broker
       const dials = yield* Dials
-      yield* broker.refuseConnections(true)
+      yield* broker.refuse()
       const once = yield* Effect.flip(Effect.scoped(Connection.make({ urls: ["memory://a", "memory://b"] })))
       assert.lengthOf(once.attempts, 2)
       const connecting = yield* Effect.fork(
         Connection.make({ url: "memory://c", connect: Schedule.spaced("1 seconds") })
       )
       yield* TestClock.adjust("2 seconds")
-      yield* broker.refuseConnections(false)
+      yield* broker.heal("refuse")
       yield* TestClock.adjust("1 seconds")
       const connection = yield* Fiber.join(connecting)
       assert.strictEqual((yield* connection.info).epoch, 1)

@@ -456,7 +456,7 @@ describe("Consumer.run: the end", () => {
         return seen.length === 2 ? Effect.never : Effect.void
       }))
       yield* pass
-      yield* broker.refuseConnections(true)
+      yield* broker.refuse()
       yield* broker.dropConnections
       const end = yield* Effect.fork(Fiber.interrupt(fiber))
       yield* TestClock.adjust("29 seconds")

@@ -237,7 +237,7 @@ describe("Publisher.sink", () => {
       })
       const broker = yield* Broker.Broker
       let pulled = 0
-      yield* broker.refuseConnections(true)
+      yield* broker.refuse()
       yield* broker.dropConnections
       const fiber = yield* Stream.fromIterable(numbers(100)).pipe(
         Stream.rechunk(1),
@@ -248,7 +248,7 @@ describe("Publisher.sink", () => {
       yield* pass
       // Down, there is no room at all: one waits for its place.
       assert.strictEqual(pulled, 1)
-      yield* broker.refuseConnections(false)
+      yield* broker.heal("refuse")
       yield* eventually("the sink ends", () => fiber.unsafePoll() !== null)
       yield* Fiber.join(fiber)
       assert.strictEqual((yield* look("q")).ready, 100)

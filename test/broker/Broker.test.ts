@@ -315,15 +315,15 @@ describe("Broker, from outside", () => {
   )
 
   scoped(
-    "refuseConnections cuts who comes, and lets who is in alone",
+    "refuse cuts who comes, and lets who is in alone",
     Effect.gen(function*() {
       const broker = yield* Broker.Broker
       yield* introduced()
-      yield* broker.refuseConnections(true)
+      yield* broker.refuse()
       const error = yield* Effect.flip(connect())
       assert.strictEqual(error._tag, "ConnectError")
       assert.strictEqual((yield* broker.connections).length, 1)
-      yield* broker.refuseConnections(false)
+      yield* broker.heal("refuse")
       yield* connect()
       assert.strictEqual((yield* broker.connections).length, 2)
     })

@@ -57,13 +57,13 @@ layer(Test)("Orders", (it) => {
     Effect.gen(function*() {
       const broker = yield* Broker.Broker
       const orders = yield* Orders
-      yield* broker.refuseConnections(true)
+      yield* broker.refuse()
       yield* broker.dropConnections
       const placing = yield* Effect.fork(orders.place("late"))
       yield* TestClock.adjust("20 seconds")
       assert.isNull(placing.unsafePoll())
 
-      yield* broker.refuseConnections(false)
+      yield* broker.heal("refuse")
       yield* TestClock.adjust("10 seconds")
       yield* Fiber.join(placing)
       const handled = yield* orders.handle(() => Effect.void).pipe(

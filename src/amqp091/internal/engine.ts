@@ -151,6 +151,11 @@ export class Engine<P> {
     return this.phase === "dead"
   }
 
+  /** Whether what came so far ends with a frame, and not within one. */
+  get isBetweenFrames(): boolean {
+    return this.parser.isBetweenFrames
+  }
+
   // --- Octets in ---
 
   /** Takes what was read. */

@@ -35,6 +35,19 @@ export interface ChannelPeer {
   readonly generateTag: () => string
 }
 
+/** A publish, before its channel has seen it. @internal */
+export interface Publish {
+  readonly channel: ChannelFace
+  readonly number: number
+  readonly method: Method.BasicPublish
+  readonly content: Content
+  /** Gives it to the channel. */
+  readonly take: () => void
+}
+
+/** Sees each publish, and decides what becomes of it. @internal */
+export type PublishHook = (publish: Publish) => void
+
 interface Unacked {
   readonly entry: Entry<Content>
   readonly consumer: Subscription | undefined
@@ -69,6 +82,8 @@ export class ChannelFace {
   private confirming = false
   private published = 0
   private confirmed = 0
+  /** A publish is never answered for: `multiple` would do it. */
+  private hasLost = false
   private consumerPrefetch = 0
   private channelPrefetch = 0
   private consumed = 0
@@ -97,9 +112,50 @@ export class ChannelFace {
   /** Answers for all publishes since the last time, in one frame. */
   confirm(): void {
     if (!this.confirming || this.confirmed === this.published) return
+    if (this.hasLost) return this.confirmEach()
     const multiple = this.published - this.confirmed > 1
     this.confirmed = this.published
     this.peer.send(this.number, { _tag: "BasicAck", deliveryTag: this.published, multiple })
+  }
+
+  private confirmEach(): void {
+    while (this.confirmed < this.published) {
+      this.peer.send(this.number, { _tag: "BasicAck", deliveryTag: ++this.confirmed, multiple: false })
+    }
+  }
+
+  // --- Faults on demand ---
+
+  get isConfirming(): boolean {
+    return this.confirming
+  }
+
+  /** Refuses the publish that has come. */
+  nack(): void {
+    this.confirm()
+    this.confirmed = ++this.published
+    this.peer.send(this.number, { _tag: "BasicNack", deliveryTag: this.published, multiple: false, requeue: false })
+  }
+
+  /** Never answers for the publish that has come, which `take` gives to the queues, if it is there. */
+  lose(take?: () => void): void {
+    this.confirm()
+    if (take === undefined) this.published++
+    else take()
+    this.confirmed = this.published
+    this.hasLost = true
+  }
+
+  /** Ends consumers as if their queue had gone; how many. */
+  cancelConsumers(isMeant: (tag: string, queue: string) => boolean): number {
+    const meant = Array.from(this.subscriptions.values()).filter(({ consumer, tag }) =>
+      consumer !== undefined && isMeant(tag, consumer.queue.name)
+    )
+    for (const subscription of meant) {
+      subscription.consumer?.cancel()
+      this.cancelled(subscription)
+    }
+    return meant.length
   }
 
   receive(method: Method.Method): void {

@@ -18,7 +18,7 @@ import type { Pipe } from "../../../Transport.ts"
 import { ByteReader } from "../../../wire/ByteReader.ts"
 import type { Client, Model } from "../../Model.ts"
 import { ChannelFace } from "./channel.ts"
-import type { ChannelPeer, Content } from "./channel.ts"
+import type { ChannelPeer, Content, PublishHook } from "./channel.ts"
 import type { Fault } from "./refusals.ts"
 import { fault } from "./refusals.ts"
 
@@ -30,6 +30,8 @@ export interface FaceOptions {
   /** A deadline has come up. */
   readonly due: (deadline: number) => void
   readonly generateTag: () => string
+  /** It has told its name. */
+  readonly onNamed: (face: ConnectionFace) => void
   readonly onGone: (face: ConnectionFace) => void
 }
 
@@ -53,6 +55,7 @@ const serverProperties: FieldTable.FieldTable = {
     exchange_exchange_bindings: true,
     "basic.nack": true,
     consumer_cancel_notify: true,
+    "connection.blocked": true,
     per_consumer_qos: true,
     authentication_failure_close: true
   }
@@ -108,6 +111,11 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
   /** When the client is dropped for not answering. */
   private deadline: number
   private gone = false
+  private blockedBy: string | undefined
+  /** It has published at least once. */
+  hasPublished = false
+  /** Decides on each publish in the channel's place; `undefined`: nobody does. */
+  onPublish: PublishHook | undefined
 
   constructor(options: FaceOptions) {
     this.options = options
@@ -145,12 +153,17 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
       remote: this.pipe.remote,
       user: this.user,
       vhost: this.vhost,
-      channels: this.channels.size
+      channels: this.channels.size,
+      blocked: this.blockedBy
     }
   }
 
   get isOpen(): boolean {
     return this.engine.isOpen
+  }
+
+  get isBetweenFrames(): boolean {
+    return this.engine.isBetweenFrames
   }
 
   get hasRoom(): boolean {
@@ -189,8 +202,8 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
     this.flush()
   }
 
-  readonly closeChannel = (channel: number, reason: Fault, method: Method.Method): void => {
-    const { classId, methodId } = Method.definition(method._tag)
+  readonly closeChannel = (channel: number, reason: Fault, method?: Method.Method): void => {
+    const { classId, methodId } = method === undefined ? { classId: 0, methodId: 0 } : Method.definition(method._tag)
     // What was published before the fault is answered for before the channel goes, as RabbitMQ does.
     this.channels.get(channel)?.confirm()
     this.engine.closeChannel(channel, reason.code, reason.text, classId, methodId)
@@ -224,6 +237,35 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
   drop(): void {
     this.pipe.destroy()
     this.leave()
+  }
+
+  /** Without anything that the client did; how many. */
+  closeChannels(reason: Fault, number?: number): number {
+    const numbers = Array.from(this.channels.keys()).filter((known) => (number ?? known) === known)
+    for (const each of numbers) this.closeChannel(each, reason)
+    return numbers.length
+  }
+
+  cancelConsumers(isMeant: (tag: string, queue: string) => boolean): number {
+    let count = 0
+    for (const channel of this.channels.values()) count += channel.cancelConsumers(isMeant)
+    return count
+  }
+
+  /** Reads nothing more, whatever it is, and says why to who wants to know; `undefined`: reads on. */
+  block(reason: string | undefined): void {
+    const wasBlocked = this.blockedBy !== undefined
+    this.blockedBy = reason
+    if (wasBlocked === (reason !== undefined)) return
+    if (reason === undefined) {
+      this.engine.resumeReading(this.options.now())
+      this.pipe.resume()
+    } else {
+      this.pipe.pause()
+      this.engine.pauseReading()
+    }
+    if (!capability(this.clientProperties, "connection.blocked")) return
+    this.send(0, reason === undefined ? { _tag: "ConnectionUnblocked" } : { _tag: "ConnectionBlocked", reason })
   }
 
   private releaseChannel(channel: number): void {
@@ -297,6 +339,8 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
 
   private login(method: Method.ConnectionStartOk): void {
     this.clientProperties = method.clientProperties
+    this.options.onNamed(this)
+    if (this.gone) return
     const read = mechanisms.get(method.mechanism)
     if (read === undefined) {
       return this.closeConnection(
@@ -381,7 +425,12 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
     properties: RawProperties,
     body: Uint8Array
   ): void => {
-    if (method._tag === "BasicPublish") this.channels.get(number)?.publish(method, properties, body)
+    const channel = this.channels.get(number)
+    if (channel === undefined || method._tag !== "BasicPublish") return
+    this.hasPublished = true
+    if (this.onPublish === undefined) return channel.publish(method, properties, body)
+    const take = () => channel.publish(method, properties, body)
+    this.onPublish({ channel, number, method, content: { properties, body }, take })
   }
 
   readonly onChannelClosed = (number: number): void => {

@@ -1,0 +1,175 @@
+/**
+ * A client's pipe that things can go wrong with. While nothing does, it hands everything through.
+ */
+import type { Pipe, PipeHandler, PipeTls } from "../../Transport.ts"
+import { Frames } from "./face091/frames.ts"
+import type { Conditions, Cut } from "./faultyWrites.ts"
+import { FaultyWrites } from "./faultyWrites.ts"
+
+/** @internal */
+export interface FaultyPipeOptions {
+  readonly now: () => number
+  readonly due: (deadline: number) => void
+  /** The client's end or ours has come, for good. */
+  readonly onGone: (pipe: FaultyPipe) => void
+}
+
+/** @internal */
+export class FaultyPipe implements Pipe {
+  readonly remote: string
+  readonly tls: PipeTls | undefined
+  /** Whether the face has read the last frame whole; the face's own, set when it is there. */
+  isBetweenFrames: () => boolean = () => true
+  readonly #pipe: Pipe
+  readonly #options: FaultyPipeOptions
+  #handler: PipeHandler | undefined
+  #conditions: Conditions | undefined
+  #writes: FaultyWrites | undefined
+  #reads: Frames | undefined
+  /** The face is done with it: what still comes is nobody's. */
+  #isLeft = false
+  #isGone = false
+
+  constructor(pipe: Pipe, options: FaultyPipeOptions) {
+    this.#pipe = pipe
+    this.#options = options
+    this.remote = pipe.remote
+    this.tls = pipe.tls
+  }
+
+  // --- What the face does ---
+
+  start(handler: PipeHandler): void {
+    this.#handler = handler
+    this.#pipe.start({
+      onData: (bytes, start, end) => {
+        if (this.#conditions === undefined && !this.#isLeft) return handler.onData(bytes, start, end)
+        this.#read(bytes, start, end)
+      },
+      onDrain: () => handler.onDrain(),
+      onClose: (cause) => {
+        const wasLeft = this.#isLeft
+        this.#go()
+        if (!wasLeft) handler.onClose(cause)
+      }
+    })
+  }
+
+  write(bytes: Uint8Array, onWritten?: () => void): boolean {
+    if (this.#writes === undefined) return this.#pipe.write(bytes, onWritten)
+    if (!this.#isLeft) return this.#writes.write(bytes, onWritten)
+    if (onWritten !== undefined) queueMicrotask(onWritten)
+    return true
+  }
+
+  endOfTurn(task: () => void): void {
+    this.#pipe.endOfTurn(task)
+  }
+
+  pause(): void {
+    this.#pipe.pause()
+  }
+
+  resume(): void {
+    this.#pipe.resume()
+  }
+
+  end(): void {
+    if (this.#writes === undefined) this.#pipe.end()
+    else if (!this.#isLeft) this.#writes.end()
+  }
+
+  destroy(): void {
+    if (this.#isLeft) return
+    this.#isLeft = true
+    // Who says nothing does not say goodbye either: the client's end, or healing, is the end.
+    if (this.#conditions?.isSilent === true) this.#writes?.close()
+    else this.kill()
+  }
+
+  // --- What faults do ---
+
+  /** Destroys it, whatever is wrong. */
+  kill(): void {
+    if (this.#isGone) return
+    this.#pipe.destroy()
+    this.#go()
+  }
+
+  set(conditions: Conditions | undefined): void {
+    if (this.#isGone) return
+    this.#conditions = conditions
+    if (this.#isLeft) {
+      if (conditions?.isSilent !== true) this.kill()
+      return
+    }
+    if (conditions !== undefined) this.#writes ??= this.#makeWrites(conditions)
+    this.#writes?.set(conditions)
+    if (conditions?.cuts.some(isOfClient) !== true) this.#handOverRest()
+  }
+
+  get nextDeadline(): number {
+    return this.#writes?.nextDeadline ?? Infinity
+  }
+
+  pump(): void {
+    this.#writes?.pump()
+  }
+
+  #makeWrites(conditions: Conditions): FaultyWrites {
+    return new FaultyWrites({
+      pipe: this.#pipe,
+      now: this.#options.now,
+      due: this.#options.due,
+      onDrain: () => this.#handler?.onDrain(),
+      onIdle: () => {
+        this.#writes = undefined
+      },
+      // What was written still goes out: the end comes behind it, and the client's own end after that.
+      onCut: (cut) => this.#cut(cut, () => this.#pipe.end())
+    }, conditions)
+  }
+
+  #read(bytes: Uint8Array, start: number, end: number): void {
+    if (this.#isLeft) return
+    if (this.#conditions?.cuts.some(isOfClient) !== true) return this.#handler?.onData(bytes, start, end)
+    let at = start
+    if (this.#reads === undefined) {
+      // Counting begins with a whole frame: the one that has begun is finished first.
+      while (at < end && !this.isBetweenFrames()) this.#handler?.onData(bytes, at, ++at)
+      this.#reads = new Frames()
+    }
+    for (const piece of this.#reads.push(bytes.subarray(at, end))) {
+      this.#handler?.onData(piece.bytes, 0, piece.bytes.length)
+      if (this.#isLeft) return
+      for (const cut of piece.isFrame ? this.#conditions.cuts.filter(isOfClient) : []) {
+        if (--cut.left === 0) return this.#cut(cut, () => this.kill())
+      }
+    }
+  }
+
+  #handOverRest(): void {
+    const rest = this.#reads?.take()
+    this.#reads = undefined
+    if (rest !== undefined && rest.length > 0) this.#handler?.onData(rest, 0, rest.length)
+  }
+
+  #cut(cut: Cut, how: () => void): void {
+    this.#isLeft = true
+    this.#writes?.close()
+    how()
+    cut.onCut()
+    // In a turn of its own, as any news of a pipe.
+    this.#pipe.endOfTurn(() => this.#handler?.onClose(new Error("The connection was cut, as asked for")))
+  }
+
+  #go(): void {
+    if (this.#isGone) return
+    this.#isLeft = true
+    this.#isGone = true
+    this.#writes?.close()
+    this.#options.onGone(this)
+  }
+}
+
+const isOfClient = (cut: Cut): boolean => cut.of === "client"
