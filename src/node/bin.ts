@@ -11,8 +11,10 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Broker from "../broker/Broker.ts"
 import { version } from "../internal/version.ts"
+import * as Control from "./internal/control.ts"
 import * as NodeTransport from "./NodeTransport.ts"
 
 const broker = Command.make(
@@ -29,14 +31,31 @@ const broker = Command.make(
     vhost: Options.text("vhost").pipe(
       Options.repeated,
       Options.withDescription("a virtual host besides /, open to guest; may be repeated")
+    ),
+    control: Options.integer("control").pipe(
+      Options.optional,
+      Options.withDescription(
+        "port for control over HTTP, 0 takes a free one: POST /faults/NAME with the fields as JSON, DELETE /faults, " +
+          "/faults/NAME and /faults/ID, GET /faults, /connections, /queues?vhost= and /published. " +
+          `Names and fields, each with connection? besides: ${Control.usage}`
+      )
+    ),
+    controlHost: Options.text("control-host").pipe(
+      Options.withDefault("127.0.0.1"),
+      Options.withDescription("address for control to listen on: who reaches it may do all of that")
     )
   },
-  ({ host, port, vhost }) =>
+  ({ control, controlHost, host, port, vhost }) =>
     Effect.gen(function*() {
       const broker = yield* Broker.Broker
       yield* Console.log(`listening on ${broker.host}:${broker.port}`)
+      if (Option.isSome(control)) {
+        const address = yield* Control.serve(broker, { host: controlHost, port: control.value })
+        yield* Console.log(`control on ${address}`)
+      }
       return yield* Effect.never
     }).pipe(
+      Effect.scoped,
       Effect.provide(Layer.provide(Broker.layer({ host, port, vhosts: vhost }), NodeTransport.layerServer)),
       Effect.catchTag("ListenError", (error) => Effect.zipRight(Console.error(error.message), Effect.fail(error)))
     )

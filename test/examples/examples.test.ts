@@ -14,6 +14,7 @@ import { readdirSync, readFileSync } from "node:fs"
 import * as configuredConnection from "../../scratchpad/examples/configuredConnection.ts"
 import * as credentials from "../../scratchpad/examples/credentials.ts"
 import * as failover from "../../scratchpad/examples/failover.ts"
+import * as faultsOnDemand from "../../scratchpad/examples/faultsOnDemand.ts"
 import { Live, NetworkLive } from "../../scratchpad/examples/main.ts"
 import * as parameters from "../../scratchpad/examples/parameters.ts"
 import * as standaloneBroker from "../../scratchpad/examples/standaloneBroker.ts"
@@ -107,6 +108,23 @@ describe("connections", () => {
     assert.notInclude(ConnectionOptions.display(credentials.byCertificate), "of the key")
     assert.notInclude(JSON.stringify(credentials.byCertificate), "of the key")
   })
+})
+
+describe("faults on demand", () => {
+  it.effect("faultsOnDemand: an order survives a cut, twice where it must, and waits for alarms", () =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.fork(Effect.provide(faultsOnDemand.program, faultsOnDemand.Test))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* Fiber.join(fiber), {
+        cut: "placed",
+        arrived: ["tea", "tea"],
+        refused: "PublishNacked",
+        whileBlocked: null,
+        unblocked: "placed",
+        took: "2s",
+        left: []
+      })
+    }))
 })
 
 describe("a standalone broker", () => {

@@ -72,4 +72,21 @@ layer(Test)("Orders", (it) => {
       )
       assert.deepStrictEqual(handled, Option.some("late"))
     }))
+
+  it.effect("survive an alarm, refusals and a closed channel", () =>
+    Effect.gen(function*() {
+      const broker = yield* Broker.Broker
+      const orders = yield* Orders
+      const alarm = yield* broker.block("memory")
+      yield* broker.closeChannel({ code: 404, connection: "orders-service" })
+      yield* broker.nackNext(2)
+      const placing = yield* Effect.fork(
+        Effect.retry(orders.place("at last"), { while: (error) => error._tag === "PublishNacked" })
+      )
+      yield* TestClock.adjust("10 seconds")
+      yield* alarm.heal
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(placing)
+      assert.isEmpty(yield* broker.faults)
+    }))
 })
