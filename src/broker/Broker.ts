@@ -36,7 +36,7 @@ export interface ConnectionInfo {
   readonly vhost: string
   /** How many channels are open. */
   readonly channels: number
-  /** Why nothing is read of it, as RabbitMQ does with clients that publish when memory runs low. */
+  /** Why it shall not publish; `undefined`: it may. */
   readonly blocked: string | undefined
 }
 
@@ -199,7 +199,7 @@ export const make = (
         now,
         due,
         generateTag: () => String(++tags),
-        onNamed: attend,
+        onNews: attend,
         onGone: (face) => void faces.delete(face)
       })
       faces.add(face)

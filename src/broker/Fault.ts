@@ -74,8 +74,8 @@ export const definitions = {
   /** Takes new connections and says nothing on them; on one chosen by name, from the moment it has told it. */
   stall: define("Stall", {}),
   /**
-   * Reads nothing more of clients that publish, as RabbitMQ does when memory or disk runs low: those that have published
-   * at once, others with their first publish, which is still taken. Who knows `connection.blocked` is told the reason.
+   * An alarm. Who knows `connection.blocked` is told the reason at once (RabbitMQ tells it when the first publish comes).
+   * Nothing more is read of who publishes all the same, from that publish on: as RabbitMQ does, until it is healed.
    */
   block: define("Block", { reason: ShortText }, "reason"),
   /** Refuses the next publishes that are to be confirmed: they reach no queue. */

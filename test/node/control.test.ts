@@ -213,8 +213,9 @@ layer(Program.layer, { excludeTestServices: true })("control over HTTP", (it) =>
   it.scoped("ends with a word when control cannot listen", () =>
     Effect.gen(function*() {
       const { control } = yield* Program
-      const { host, port } = new URL(control)
+      const { host, hostname, port } = new URL(control)
       const { code, stderr } = yield* runBroker("--port", "0", "--control", port)
+      assert.strictEqual(hostname, "127.0.0.1")
       assert.notStrictEqual(code, 0)
       assert.include(stderr, `Cannot listen on ${host}: another program listens there`)
     }), 60_000)

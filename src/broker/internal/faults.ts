@@ -1,6 +1,6 @@
 /**
  * The faults that a broker was asked for, and what they make of each of its connections: what happens at once, and what
- * is wrong with it for now, found anew whenever a fault comes or goes, a client tells its name or begins to publish.
+ * is wrong with it for now, found anew whenever a fault comes or goes, a client tells its name or is open.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -10,24 +10,22 @@ import { nameOf } from "../Fault.ts"
 import type { Publish, PublishHook } from "./face091/channel.ts"
 import type { Fault as Reason } from "./face091/refusals.ts"
 import { fault as reasonOf } from "./face091/refusals.ts"
+import type { Reader } from "./faultyPipe.ts"
 import { FaultyPipe } from "./faultyPipe.ts"
 import type { Conditions, Cut } from "./faultyWrites.ts"
 
 /** A client's connection, as faults see it. @internal */
-export interface Victim {
+export interface Victim extends Reader {
   /** As its client called it, or its address. */
   readonly name: string
   readonly isOpen: boolean
-  /** It has published at least once. */
-  readonly hasPublished: boolean
-  readonly isBetweenFrames: boolean
   /** Cuts the pipe, without a word. */
   readonly drop: () => void
   readonly goodbye: (reason: Reason) => void
   /** Both say how many. */
   readonly closeChannels: (reason: Reason, number: number | undefined) => number
   readonly cancelConsumers: (isMeant: (tag: string, queue: string) => boolean) => number
-  /** Reads nothing more and tells why; `undefined`: reads on. */
+  /** Tells why it shall not publish; `undefined`: it may again. */
   readonly block: (reason: string | undefined) => void
   /** Sees each publish before the channel does; `undefined`: nobody does. */
   onPublish: PublishHook | undefined
@@ -87,11 +85,11 @@ export class Faults {
   }
 
   /** It has a face; also when that has news of it. */
-  attend(pipe: Pipe, victim: Victim): void {
-    const entry = pipe instanceof FaultyPipe ? this.entries.get(pipe) : undefined
+  attend(pipe: FaultyPipe, victim: Victim): void {
+    const entry = this.entries.get(pipe)
     if (entry === undefined) return
     entry.victim = victim
-    entry.pipe.isBetweenFrames = () => victim.isBetweenFrames
+    entry.pipe.reader = victim
     this.afflict(entry)
   }
 
@@ -214,11 +212,11 @@ export class Faults {
       pipe.kill()
       return victim.drop()
     }
+    // First: publishes that were held are answered behind it.
+    victim.block(this.find("Block", isMeant)?.fault.reason)
     pipe.set(this.conditionsOf(entry, isMeant, isNew))
-    const block = this.find("Block", isMeant)
-    victim.block(victim.hasPublished ? block?.fault.reason : undefined)
-    const isAwaited = block !== undefined && !victim.hasPublished ||
-      this.any("NackNext", isMeant) || this.any("LoseNext", isMeant) || this.observers.size > 0
+    const isAwaited = this.observers.size > 0 ||
+      this.any("NackNext", isMeant) || this.any("LoseNext", isMeant)
     victim.onPublish = isAwaited ? (publish) => this.published(entry, publish) : undefined
   }
 
@@ -235,15 +233,17 @@ export class Faults {
       if (fault._tag === "Delay") delayMillis = Math.max(delayMillis, Duration.toMillis(fault.by))
       if (fault._tag === "DropAfter" || fault._tag === "CutFrame") cuts.push(this.cutOf(entry, lasting, fault))
     }
-    const conditions = {
+    const conditions: Conditions = {
       isSilent: this.any("Silence", isMeant) || this.any("Stall", isNew),
       delayMillis,
       isBytewise: this.any("SplitWrites", isMeant),
       skipsHeartbeats: this.any("SkipHeartbeats", isMeant),
+      holdsPublishes: this.any("Block", isMeant),
       cuts
     }
-    const { isBytewise, isSilent, skipsHeartbeats } = conditions
-    return isSilent || delayMillis > 0 || isBytewise || skipsHeartbeats || cuts.length > 0 ? conditions : undefined
+    const { holdsPublishes, isBytewise, isSilent, skipsHeartbeats } = conditions
+    const isHealthy = !isSilent && delayMillis === 0 && !isBytewise && !skipsHeartbeats && !holdsPublishes
+    return isHealthy && cuts.length === 0 ? undefined : conditions
   }
 
   /** Counted for each connection by itself, from when the fault first met it. */
@@ -281,8 +281,6 @@ export class Faults {
     } else {
       take()
     }
-    // RabbitMQ blocks who publishes, and when it does.
-    if (this.any("Block", isMeant)) this.afflict(entry)
   }
 }
 

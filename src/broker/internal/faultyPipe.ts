@@ -2,7 +2,8 @@
  * A client's pipe that things can go wrong with. While nothing does, it hands everything through.
  */
 import type { Pipe, PipeHandler, PipeTls } from "../../Transport.ts"
-import { Frames } from "./face091/frames.ts"
+import type { Piece } from "./face091/frames.ts"
+import { Frames, isPublish } from "./face091/frames.ts"
 import type { Conditions, Cut } from "./faultyWrites.ts"
 import { FaultyWrites } from "./faultyWrites.ts"
 
@@ -14,18 +15,28 @@ export interface FaultyPipeOptions {
   readonly onGone: (pipe: FaultyPipe) => void
 }
 
+/** Who reads from it. @internal */
+export interface Reader {
+  /** It has the last frame whole. */
+  readonly isBetweenFrames: boolean
+  /** Nothing more is read for now, so that the client's silence says nothing; `true`: it is again. */
+  readonly onReading: (isReading: boolean) => void
+}
+
 /** @internal */
 export class FaultyPipe implements Pipe {
   readonly remote: string
   readonly tls: PipeTls | undefined
-  /** Whether the face has read the last frame whole; the face's own, set when it is there. */
-  isBetweenFrames: () => boolean = () => true
+  /** Set when it is there. */
+  reader: Reader | undefined
   readonly #pipe: Pipe
   readonly #options: FaultyPipeOptions
   #handler: PipeHandler | undefined
   #conditions: Conditions | undefined
   #writes: FaultyWrites | undefined
   #reads: Frames | undefined
+  /** What came behind the first publish that waits. */
+  #backlog: Array<Piece> | undefined
   /** The face is done with it: what still comes is nobody's. */
   #isLeft = false
   #isGone = false
@@ -105,7 +116,8 @@ export class FaultyPipe implements Pipe {
     }
     if (conditions !== undefined) this.#writes ??= this.#makeWrites(conditions)
     this.#writes?.set(conditions)
-    if (conditions?.cuts.some(isOfClient) !== true) this.#handOverRest()
+    if (conditions?.holdsPublishes !== true) this.#readOn()
+    if (!this.#readsFrames) this.#handOverRest()
   }
 
   get nextDeadline(): number {
@@ -130,22 +142,45 @@ export class FaultyPipe implements Pipe {
     }, conditions)
   }
 
+  get #readsFrames(): boolean {
+    return this.#conditions !== undefined &&
+      (this.#conditions.holdsPublishes || this.#conditions.cuts.some(isOfClient))
+  }
+
   #read(bytes: Uint8Array, start: number, end: number): void {
     if (this.#isLeft) return
-    if (this.#conditions?.cuts.some(isOfClient) !== true) return this.#handler?.onData(bytes, start, end)
+    if (!this.#readsFrames) return this.#handler?.onData(bytes, start, end)
     let at = start
     if (this.#reads === undefined) {
       // Counting begins with a whole frame: the one that has begun is finished first.
-      while (at < end && !this.isBetweenFrames()) this.#handler?.onData(bytes, at, ++at)
+      while (at < end && this.reader?.isBetweenFrames === false) this.#handler?.onData(bytes, at, ++at)
       this.#reads = new Frames()
     }
-    for (const piece of this.#reads.push(bytes.subarray(at, end))) {
-      this.#handler?.onData(piece.bytes, 0, piece.bytes.length)
-      if (this.#isLeft) return
-      for (const cut of piece.isFrame ? this.#conditions.cuts.filter(isOfClient) : []) {
-        if (--cut.left === 0) return this.#cut(cut, () => this.kill())
-      }
+    for (const piece of this.#reads.push(bytes.subarray(at, end))) this.#take(piece)
+  }
+
+  #take(piece: Piece): void {
+    if (this.#isLeft) return
+    if (this.#backlog !== undefined) return void this.#backlog.push(piece)
+    if (this.#conditions?.holdsPublishes === true && isPublish(piece)) {
+      this.#backlog = [piece]
+      this.#pipe.pause()
+      return this.reader?.onReading(false)
     }
+    this.#handler?.onData(piece.bytes, 0, piece.bytes.length)
+    if (this.#isLeft || !piece.isFrame) return
+    for (const cut of this.#conditions?.cuts.filter(isOfClient) ?? []) {
+      if (--cut.left === 0) return this.#cut(cut, () => this.kill())
+    }
+  }
+
+  #readOn(): void {
+    const backlog = this.#backlog
+    if (backlog === undefined) return
+    this.#backlog = undefined
+    this.reader?.onReading(true)
+    for (const piece of backlog) this.#take(piece)
+    this.#pipe.resume()
   }
 
   #handOverRest(): void {

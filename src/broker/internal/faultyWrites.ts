@@ -21,6 +21,8 @@ export interface Conditions {
   readonly delayMillis: number
   readonly isBytewise: boolean
   readonly skipsHeartbeats: boolean
+  /** Reading stops where a publish begins. */
+  readonly holdsPublishes: boolean
   readonly cuts: ReadonlyArray<Cut>
 }
 
@@ -187,5 +189,6 @@ const healthy: Conditions = {
   delayMillis: 0,
   isBytewise: false,
   skipsHeartbeats: false,
+  holdsPublishes: false,
   cuts: []
 }

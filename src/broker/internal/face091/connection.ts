@@ -30,8 +30,8 @@ export interface FaceOptions {
   /** A deadline has come up. */
   readonly due: (deadline: number) => void
   readonly generateTag: () => string
-  /** It has told its name. */
-  readonly onNamed: (face: ConnectionFace) => void
+  /** It has told its name, or is open now. */
+  readonly onNews: (face: ConnectionFace) => void
   readonly onGone: (face: ConnectionFace) => void
 }
 
@@ -112,8 +112,6 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
   private deadline: number
   private gone = false
   private blockedBy: string | undefined
-  /** It has published at least once. */
-  hasPublished = false
   /** Decides on each publish in the channel's place; `undefined`: nobody does. */
   onPublish: PublishHook | undefined
 
@@ -159,7 +157,7 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
   }
 
   get isOpen(): boolean {
-    return this.engine.isOpen
+    return this.engine.isOpen && !this.gone
   }
 
   get isBetweenFrames(): boolean {
@@ -252,20 +250,20 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
     return count
   }
 
-  /** Reads nothing more, whatever it is, and says why to who wants to know; `undefined`: reads on. */
+  /** Tells why nobody shall publish, where it is known what that means; `undefined`: all may again. */
   block(reason: string | undefined): void {
     const wasBlocked = this.blockedBy !== undefined
+    if (reason !== undefined && !this.isOpen) return
     this.blockedBy = reason
     if (wasBlocked === (reason !== undefined)) return
-    if (reason === undefined) {
-      this.engine.resumeReading(this.options.now())
-      this.pipe.resume()
-    } else {
-      this.pipe.pause()
-      this.engine.pauseReading()
-    }
     if (!capability(this.clientProperties, "connection.blocked")) return
     this.send(0, reason === undefined ? { _tag: "ConnectionUnblocked" } : { _tag: "ConnectionBlocked", reason })
+  }
+
+  /** Nothing is read of the client for now, or is again. */
+  onReading(isReading: boolean): void {
+    if (isReading) this.engine.resumeReading(this.options.now())
+    else this.engine.pauseReading()
   }
 
   private releaseChannel(channel: number): void {
@@ -339,7 +337,7 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
 
   private login(method: Method.ConnectionStartOk): void {
     this.clientProperties = method.clientProperties
-    this.options.onNamed(this)
+    this.options.onNews(this)
     if (this.gone) return
     const read = mechanisms.get(method.mechanism)
     if (read === undefined) {
@@ -409,6 +407,7 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
     this.deadline = Infinity
     this.engine.touch(this.options.now())
     this.options.due(this.engine.nextDeadline())
+    this.options.onNews(this)
   }
 
   private onChannelMethod(number: number, method: Method.Method): void {
@@ -427,7 +426,6 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
   ): void => {
     const channel = this.channels.get(number)
     if (channel === undefined || method._tag !== "BasicPublish") return
-    this.hasPublished = true
     if (this.onPublish === undefined) return channel.publish(method, properties, body)
     const take = () => channel.publish(method, properties, body)
     this.onPublish({ channel, number, method, content: { properties, body }, take })

@@ -21,6 +21,14 @@ export interface Piece {
 /** @internal */
 export const isHeartbeat = (piece: Piece): boolean => piece.isFrame && piece.bytes[0] === heartbeat
 
+// Class and method of basic.publish, behind the head of a method frame (0-9-1 §1.8.3).
+const methodFrame = 1
+const publish = [0, 60, 0, 40]
+
+/** @internal */
+export const isPublish = ({ bytes, isFrame }: Piece): boolean =>
+  isFrame && bytes[0] === methodFrame && publish.every((octet, index) => bytes[headSize + index] === octet)
+
 const none = new Uint8Array(0)
 
 /** @internal */
