@@ -678,7 +678,7 @@ describe("faults", () => {
           yield* channel.publish({ exchange: "amq.fanout", routingKey: "", content: "" })
         }))
       }).pipe(Effect.provide(Broker.layerMemory)),
-    { fastCheck: { numRuns: 40, seed: 5 } }
+    { fastCheck: { numRuns: 40, seed: 5 }, timeout: 60_000 }
   )
 })
 

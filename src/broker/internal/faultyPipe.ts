@@ -37,6 +37,8 @@ export class FaultyPipe implements Pipe {
   #reads: Frames | undefined
   /** What came behind the first publish that waits. */
   #backlog: Array<Piece> | undefined
+  /** The face wants no more for now. */
+  #isPaused = false
   /** The face is done with it: what still comes is nobody's. */
   #isLeft = false
   #isGone = false
@@ -78,11 +80,13 @@ export class FaultyPipe implements Pipe {
   }
 
   pause(): void {
+    this.#isPaused = true
     this.#pipe.pause()
   }
 
   resume(): void {
-    this.#pipe.resume()
+    this.#isPaused = false
+    if (this.#backlog === undefined) this.#pipe.resume()
   }
 
   end(): void {
@@ -180,7 +184,7 @@ export class FaultyPipe implements Pipe {
     this.#backlog = undefined
     this.reader?.onReading(true)
     for (const piece of backlog) this.#take(piece)
-    this.#pipe.resume()
+    if (!this.#isPaused && this.#backlog === undefined) this.#pipe.resume()
   }
 
   #handOverRest(): void {
