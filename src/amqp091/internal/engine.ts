@@ -108,7 +108,7 @@ export class Engine<P> {
   private readonly maxMessageSize: number
   private readonly reader = new ByteReader()
   private readonly read = new Allocation.Reading()
-  private readonly parser: FrameParser
+  readonly parser: FrameParser
   private readonly channels: Array<ChannelState<P> | undefined> = []
   private numbers = new ChannelNumbers(65535)
   private readonly acceptable: ReadonlySet<string>
@@ -149,11 +149,6 @@ export class Engine<P> {
   /** Nothing more comes out of this engine. */
   get isDead(): boolean {
     return this.phase === "dead"
-  }
-
-  /** Whether what came so far ends with a frame, and not within one. */
-  get isBetweenFrames(): boolean {
-    return this.parser.isBetweenFrames
   }
 
   // --- Octets in ---

@@ -161,7 +161,7 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
   }
 
   get isBetweenFrames(): boolean {
-    return this.engine.isBetweenFrames
+    return this.engine.parser.isBetweenFrames
   }
 
   get hasRoom(): boolean {
