@@ -79,6 +79,15 @@ const cases: Record<
     assert.strictEqual(cut.size(), whole >> 1)
     assert.strictEqual((yield* connectionStart).size(), whole)
   }),
+  "dropAfter gives the last frame of the broker to a client that has more to say": Effect.gen(function*() {
+    const broker = yield* Broker.Broker
+    const wire = yield* opened
+    yield* broker.dropAfter(1, { of: "broker" })
+    yield* wire.send(declare("q"), ...Array.from({ length: 1000 }, () => declare("q")))
+    const lines = yield* wire.rest
+    assert.strictEqual(lines.length, 2)
+    assert.include(lines[0], "1 queue.declare-ok")
+  }),
   "splitWrites sends each octet by itself, and all of them": Effect.gen(function*() {
     const broker = yield* Broker.Broker
     const whole = (yield* connectionStart).size()

@@ -41,6 +41,8 @@ export class FaultyPipe implements Pipe {
   #isPaused = false
   /** The face is done with it: what still comes is nobody's. */
   #isLeft = false
+  /** What was written last is still to arrive: the client's end is the end. */
+  #isEnding = false
   #isGone = false
 
   constructor(pipe: Pipe, options: FaultyPipeOptions) {
@@ -115,7 +117,7 @@ export class FaultyPipe implements Pipe {
     if (this.#isGone) return
     this.#conditions = conditions
     if (this.#isLeft) {
-      if (conditions?.isSilent !== true) this.kill()
+      if (conditions?.isSilent !== true && !this.#isEnding) this.kill()
       return
     }
     if (conditions !== undefined) this.#writes ??= this.#makeWrites(conditions)
@@ -141,8 +143,11 @@ export class FaultyPipe implements Pipe {
       onIdle: () => {
         this.#writes = undefined
       },
-      // What was written still goes out: the end comes behind it, and the client's own end after that.
-      onCut: (cut) => this.#cut(cut, () => this.#pipe.end())
+      onCut: (cut) =>
+        this.#cut(cut, () => {
+          this.#isEnding = true
+          this.#pipe.end()
+        })
     }, conditions)
   }
 
