@@ -15,8 +15,9 @@ import type { ListenError } from "../AmqpError.ts"
 import * as Timer from "../internal/timer.ts"
 import * as Transport from "../Transport.ts"
 import * as Fault from "./Fault.ts"
-import type { Content } from "./internal/face091/channel.ts"
 import { ConnectionFace } from "./internal/face091/connection.ts"
+import type { Content } from "./internal/face091/content.ts"
+import { deadLetter } from "./internal/face091/deadLetter.ts"
 import { fault } from "./internal/face091/refusals.ts"
 import { Faults } from "./internal/faults.ts"
 import { record } from "./internal/recording.ts"
@@ -160,7 +161,12 @@ export const make = (
     const server = yield* Transport.TransportServer
     const clock = yield* Effect.clock
     const now = () => clock.unsafeCurrentTimeMillis()
-    const model = Model.make<Content>({ headers: ({ properties }) => properties.decoded.headers })
+    const model = Model.make<Content>({
+      now,
+      onDeadline: (deadline) => timer.due(deadline),
+      deadLetter,
+      headers: ({ properties }) => properties.decoded.headers
+    })
     const faces = new Set<ConnectionFace>()
     let tags = 0
 
@@ -179,11 +185,12 @@ export const make = (
     const faults = new Faults({ now, due })
     const timer = yield* Timer.make(clock, {
       nextDeadline: () => {
-        let earliest = Infinity
+        let earliest = model.nextDeadline()
         for (const face of faces) earliest = Math.min(earliest, face.nextDeadline())
         return Math.min(earliest, faults.nextDeadline())
       },
       tick: (now, late) => {
+        model.tick(now)
         for (const face of faces) if (face.nextDeadline() <= now) face.tick(now, late)
         if (faults.nextDeadline() <= now) faults.tick()
       }

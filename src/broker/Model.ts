@@ -3,22 +3,20 @@
  * semantics. It knows no protocol: what a message holds is opaque, a request that cannot be granted is answered with a
  * `Refusal`, and each face puts that into its own codes and words.
  *
- * Plain, synchronous and deterministic: no clock, no chance, no I/O. Everything is in memory; what is durable survives
- * the clients, not the process.
+ * Plain, synchronous and deterministic: no clock or timer of its own, no chance, no I/O. It is told the time, says when it
+ * wants to be woken next, and does then what is due. Everything is in memory; what is durable survives the clients, not
+ * the process.
  *
  * @since 0.1.0
  */
 import * as Redacted from "effect/Redacted"
 import { Access } from "./internal/model/access.ts"
-import { VirtualHost as VirtualHostImpl } from "./internal/model/virtualHost.ts"
+import { Alarms } from "./internal/model/alarms.ts"
+import type { Queue as QueueImpl } from "./internal/model/queue.ts"
+import { type Shared, VirtualHost as VirtualHostImpl } from "./internal/model/virtualHost.ts"
+import type { QueueType, Refusal } from "./model/refusal.ts"
 
-/**
- * What has a name in a virtual host.
- *
- * @since 0.1.0
- * @category models
- */
-export type Kind = "exchange" | "queue"
+export * from "./model/refusal.ts"
 
 /**
  * How an exchange chooses: by equal routing key, all, by pattern (`*` is one word, `#` any number of words), or by the
@@ -41,170 +39,6 @@ export type ExchangeType = "direct" | "fanout" | "topic" | "headers"
 export type Arguments = Readonly<Record<string, unknown>>
 
 /**
- * No exchange or queue of this name.
- *
- * @since 0.1.0
- * @category errors
- */
-export interface NotFound {
-  readonly _tag: "NotFound"
-  readonly kind: Kind
-  readonly name: string
-  readonly vhost: string
-}
-
-/**
- * It exists, but not as declared here. `argument` is RabbitMQ's name of the first difference (`type`, `durable`,
- * `auto_delete`, `internal`, or an argument's own name); an absent argument is `undefined`.
- *
- * @since 0.1.0
- * @category errors
- */
-export interface Inequivalent {
-  readonly _tag: "Inequivalent"
-  readonly kind: Kind
-  readonly name: string
-  readonly vhost: string
-  readonly argument: string
-  readonly received: unknown
-  readonly current: unknown
-}
-
-/**
- * The queue is exclusive to another client, or was declared again with the other choice of `exclusive`.
- *
- * @since 0.1.0
- * @category errors
- */
-export interface Locked {
-  readonly _tag: "Locked"
-  readonly name: string
-  readonly vhost: string
-}
-
-/**
- * Not deleted, for it was to be deleted only if unused: the queue has consumers, or the exchange bindings.
- *
- * @since 0.1.0
- * @category errors
- */
-export interface InUse {
-  readonly _tag: "InUse"
-  readonly kind: Kind
-  readonly name: string
-  readonly vhost: string
-}
-
-/**
- * Not deleted, for the queue was to be deleted only if empty, and has ready messages.
- *
- * @since 0.1.0
- * @category errors
- */
-export interface NotEmpty {
-  readonly _tag: "NotEmpty"
-  readonly name: string
-  readonly vhost: string
-}
-
-/**
- * Nobody may do this. `ReservedName`: declare a name that starts with `amq.`. `DefaultExchange`: declare, bind or delete
- * the exchange without a name. `SystemExchange`: delete one of the broker's own. `InternalExchange`: publish to an
- * exchange that is fed by bindings alone. `ExclusiveConsumer`: consume from a queue that has an exclusive consumer, or
- * exclusively from one that has any.
- *
- * @since 0.1.0
- * @category errors
- */
-export interface AccessRefused {
-  readonly _tag: "AccessRefused"
-  readonly reason: "ReservedName" | "DefaultExchange" | "SystemExchange" | "InternalExchange" | "ExclusiveConsumer"
-  readonly kind: Kind
-  readonly name: string
-  readonly vhost: string
-}
-
-/**
- * The user has not this permission on it. The default exchange goes by the name of `amq.default` here, as it does for
- * the patterns of permissions.
- *
- * @since 0.1.0
- * @category errors
- */
-export interface NotPermitted {
-  readonly _tag: "NotPermitted"
-  readonly permission: keyof Permissions
-  readonly kind: Kind
-  readonly name: string
-  readonly vhost: string
-  readonly user: string
-}
-
-/**
- * Not declared, for an argument that names an exchange is no text.
- *
- * @since 0.1.0
- * @category errors
- */
-export interface NotAName {
-  readonly _tag: "NotAName"
-  readonly kind: Kind
-  readonly name: string
-  readonly vhost: string
-  readonly argument: string
-  readonly received: unknown
-}
-
-/**
- * Not bound to a headers exchange, for this `x-match` is none of the four there are.
- *
- * @since 0.1.0
- * @category errors
- */
-export interface UnknownMatch {
-  readonly _tag: "UnknownMatch"
-  readonly received: unknown
-}
-
-/**
- * No exchange is of this type.
- *
- * @since 0.1.0
- * @category errors
- */
-export interface UnknownExchangeType {
-  readonly _tag: "UnknownExchangeType"
-  readonly type: string
-}
-
-/**
- * Why a request was not granted. It changed nothing.
- *
- * @since 0.1.0
- * @category errors
- */
-export type Refusal =
-  | NotFound
-  | Inequivalent
-  | Locked
-  | InUse
-  | NotEmpty
-  | AccessRefused
-  | NotPermitted
-  | NotAName
-  | UnknownMatch
-  | UnknownExchangeType
-
-/**
- * Tells a refusal from every other result of this module: nothing else here has a `_tag`.
- *
- * @since 0.1.0
- * @category guards
- */
-export const isRefusal = (result: unknown): result is Refusal =>
-  typeof result === "object" && result !== null && "_tag" in result
-
-/**
  * A message as it was published, never changed and shared by all queues that took it.
  *
  * @since 0.1.0
@@ -218,8 +52,53 @@ export interface Message<out C> {
   readonly persistent: boolean
   /** Of the body, in bytes. */
   readonly size: number
+  /** Whole, from 0 on: the higher goes first in a queue with `x-max-priority`. Default: 0. */
+  readonly priority?: number | undefined
+  /** How long it may wait in a queue, in milliseconds. Default: as long as the queue lets it. */
+  readonly expiration?: number | undefined
   /** The face's own. */
   readonly content: C
+}
+
+/**
+ * Why a message left a queue without having been processed: a client refused it, it waited too long, the queue was full,
+ * or it came back too often.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type DeathReason = "rejected" | "expired" | "maxlen" | "delivery_limit"
+
+/**
+ * A message on its way from a queue to the queue's dead-letter exchange.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Death<out C> {
+  /** As it was in the queue. */
+  readonly message: Message<C>
+  readonly reason: DeathReason
+  readonly queue: string
+  /** When, in milliseconds. */
+  readonly time: number
+  /** Where it goes. */
+  readonly exchange: string
+  /** With which routing key; `undefined`: with its own. */
+  readonly routingKey: string | undefined
+}
+
+/**
+ * What became of a message that died.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DeadLetter<out C> {
+  /** As it is published now: to the exchange and with the routing key of the death, and without an expiration. */
+  readonly message: Message<C>
+  /** Where and why it died so far, the latest first. It does not go where that would make it go round for ever. */
+  readonly deaths: ReadonlyArray<{ readonly queue: string; readonly reason: string }>
 }
 
 /**
@@ -235,11 +114,16 @@ export interface Entry<out C> {
   readonly message: Message<C>
   /** Handed out before, and come back. */
   readonly redelivered: boolean
+  /** How often it came back, in a quorum queue; others do not count. */
+  readonly deliveryCount: number | undefined
   /** It was processed. */
   settle(): boolean
-  /** It was refused for good. */
+  /** It was refused for good: a dead letter, where the queue has an exchange for them. */
   discard(): boolean
-  /** Back to its place in the queue, as a new entry marked `redelivered`. */
+  /**
+   * Back to its place in the queue, as a new entry marked `redelivered`. A quorum queue takes it back before all others
+   * if it has a delivery limit, which may be reached now, else behind them.
+   */
   requeue(): boolean
 }
 
@@ -267,6 +151,7 @@ export interface Exchange {
  */
 export interface Queue {
   readonly name: string
+  readonly type: QueueType
   /** Never of an exclusive queue, whatever its declaration said. */
   readonly durable: boolean
   readonly exclusive: boolean
@@ -329,7 +214,12 @@ export interface QueueOptions {
   readonly exclusive?: boolean | undefined
   /** Goes when its last consumer goes; one that never had any stays. Default: false. */
   readonly autoDelete?: boolean | undefined
-  /** Default: none. Those that RabbitMQ's classic queues know must be the same when it is declared again. */
+  /**
+   * Those of RabbitMQ, by its names and rules, which must be the same when it is declared again: `x-queue-type`;
+   * `x-expires`, `x-message-ttl`; `x-max-length`, `x-max-length-bytes`, `x-overflow`; `x-dead-letter-exchange`,
+   * `x-dead-letter-routing-key`; `x-max-priority`; `x-single-active-consumer`; for quorum queues `x-delivery-limit`.
+   * Others are kept and mean nothing. Default: none.
+   */
   readonly arguments?: Arguments | undefined
 }
 
@@ -384,8 +274,10 @@ export interface ExchangeBinding {
  */
 export interface SubscribeOptions<in C> {
   readonly queue: string
-  /** Refuse any other consumer. Default: false. */
+  /** Refuse any other consumer; a quorum queue does not care. Default: false. */
   readonly exclusive?: boolean | undefined
+  /** Those of the highest that have credit take turns, the others get nothing meanwhile. Default: 0. */
+  readonly priority?: number | undefined
   /** Entries are settled as they are handed out. Default: false. */
   readonly noAck?: boolean | undefined
   /** Asked before each entry; after a `false` not again until `resume`. */
@@ -426,8 +318,8 @@ export interface Client<in out C> {
   bindExchange(binding: ExchangeBinding): Refusal | undefined
   /** A binding or exchange that does not exist counts as unbound. */
   unbindExchange(binding: ExchangeBinding): Refusal | undefined
-  /** How many queues took it. */
-  publish(message: Message<C>): number | Refusal
+  /** How many queues it was for; `Rejected`: one of them was full and refused it, whatever the others did. */
+  publish(message: Message<C>): number | "Rejected" | Refusal
   /** Why `publish` would refuse any message to this exchange; it need not be asked before. */
   canPublish(exchange: string): Refusal | undefined
   /** The oldest ready entry, if any; `queue.readyCount` is what remains. */
@@ -495,6 +387,10 @@ export interface Model<in out C> {
   authenticate(user: string, password: Redacted.Redacted<string>): boolean
   /** May the user enter; whether the virtual host exists is not asked. */
   canAccess(user: string, vhost: string): boolean
+  /** When the next message or queue may have been left alone for too long, in milliseconds; `Infinity` for none. */
+  nextDeadline(): number
+  /** Does what is due: to be called when that time has come. More often does no harm. */
+  tick(now: number): void
 }
 
 /**
@@ -503,7 +399,16 @@ export interface Model<in out C> {
  * @since 0.1.0
  * @category models
  */
-export interface Options<in C = unknown> {
+export interface Options<in out C> {
+  /** The time in milliseconds, which does not go back. Default: it stands still, and nothing expires. */
+  readonly now?: (() => number) | undefined
+  /** `nextDeadline` has become this early. Default: nobody is told. */
+  readonly onDeadline?: ((deadline: number) => void) | undefined
+  /**
+   * Writes down in a message how it died; `undefined` drops it. Default: all are dropped, for nobody could tell those that
+   * go round for ever.
+   */
+  readonly deadLetter?: ((death: Death<C>) => DeadLetter<C> | undefined) | undefined
   /** The headers of a message; asked only when it meets a headers exchange. Default: it has none. */
   readonly headers?: ((content: C) => Arguments | undefined) | undefined
   /**
@@ -528,14 +433,22 @@ export interface Options<in C = unknown> {
  */
 export const make = <C>(options: Options<C> = {}): Model<C> => {
   let generated = 0
-  const generateName = options.generateName ?? (() => String(++generated))
-  const headers = options.headers ?? (() => undefined)
-  const vhosts = new Map<string, VirtualHostImpl<C>>()
+  const { deadLetter, headers = () => undefined, now = () => 0 } = options
+  const alarms = new Alarms<QueueImpl<C>>(options.onDeadline)
   const access = new Access()
+  const shared: Shared<C> = {
+    access,
+    alarms,
+    now,
+    deadLetter,
+    headers,
+    generateName: options.generateName ?? (() => String(++generated))
+  }
+  const vhosts = new Map<string, VirtualHostImpl<C>>()
   const addVhost = (name: string): VirtualHostImpl<C> => {
     const known = vhosts.get(name)
     if (known !== undefined) return known
-    const vhost = new VirtualHostImpl<C>({ name, generateName, headers, access })
+    const vhost = new VirtualHostImpl<C>(name, shared)
     vhosts.set(name, vhost)
     return vhost
   }
@@ -548,6 +461,14 @@ export const make = <C>(options: Options<C> = {}): Model<C> => {
     addUser: (name, password) => access.addUser(name, password),
     permit: (user, vhost, permissions) => access.permit(user, vhost, permissions),
     authenticate: (user, password) => access.authenticate(user, password),
-    canAccess: (user, vhost) => access.canAccess(user, vhost)
+    canAccess: (user, vhost) => access.canAccess(user, vhost),
+    nextDeadline: () => alarms.next,
+    tick: (time) => {
+      let queue = alarms.due(time)
+      while (queue !== undefined) {
+        queue.wake(time)
+        queue = alarms.due(time)
+      }
+    }
   }
 }

@@ -1,15 +1,18 @@
 /** What a behaviour case knows of the broker it runs on, and the small steps that the cases are made of. */
 import { assert, type Vitest } from "@effect/vitest"
 import type { AmqpError, Transport } from "effect-amqp"
-import { Channel, Connection, type Message } from "effect-amqp/amqp091"
+import { Arguments, Channel, Connection, type Message } from "effect-amqp/amqp091"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
 
 /** The broker a suite runs on. */
 export class Place extends Context.Tag("test/Place")<Place, {
@@ -70,12 +73,42 @@ export const openOn = (connection: Connection.Connection, options?: Channel.Opti
 
 /** A transient queue with a name of its own that goes with the connection, and messages with these texts in it. */
 export const queueOf = (channel: Channel.ConfirmChannel, ...texts: ReadonlyArray<string>) =>
+  queueWith(channel, {}, ...texts)
+
+/** The same with arguments; a quorum queue stays. */
+export const queueWith = (
+  channel: Channel.ConfirmChannel,
+  options: Arguments.QueueArguments,
+  ...texts: ReadonlyArray<string>
+) =>
   Effect.gen(function*() {
     const queue = fresh("q")
-    yield* channel.queueDeclare({ queue, exclusive: true })
+    yield* channel.queueDeclare({
+      queue,
+      exclusive: options.type !== "quorum",
+      arguments: Arguments.queue(options)
+    })
     yield* channel.publishAll(texts.map((content) => ({ routingKey: queue, content })))
     return queue
   })
+
+/** Lets time pass: TestClock's where it is the clock, else real time. */
+export const elapse = (millis: number): Effect.Effect<void> =>
+  Effect.flatMap(
+    Effect.clock,
+    (clock) => "adjust" in clock ? TestClock.adjust(millis) : clock.sleep(Duration.millis(millis))
+  )
+
+/** Waits until so many messages are ready: what a queue drops or dead-letters, others see a little later. */
+export const holds = (channel: Channel.ChannelBase, queue: string, count: number) =>
+  eventually(Effect.map(look(channel, queue), ({ messageCount }) => messageCount), count)
+
+/** One message taken with `get`; there must be one. */
+export const took = (channel: Channel.ChannelBase, queue: string, options: { readonly noAck?: boolean } = {}) =>
+  Effect.map(
+    channel.get({ queue, ...options }),
+    (option) => Option.getOrThrowWith(option, () => new Error(`${queue} is empty`)).delivery
+  )
 
 /** What the broker says of a queue now. */
 export const look = (channel: Channel.ChannelBase, queue: string) => channel.queueDeclare({ queue, passive: true })

@@ -1,11 +1,15 @@
 /** One suite for any broker: the same expectations wherever it runs. What differs, and why, is said where it does. */
+import { consumerOrder } from "./consumerOrder.ts"
 import { consuming } from "./consuming.ts"
 import { conversations } from "./conversations.ts"
+import { deadLettering } from "./deadLettering.ts"
 import { headersExchanges } from "./headers.ts"
 import { life } from "./life.ts"
 import { permissions } from "./permissions.ts"
 import type { It } from "./place.ts"
 import { publishing } from "./publishing.ts"
+import { queueArguments } from "./queueArguments.ts"
+import { queueLimits } from "./queueLimits.ts"
 import { alternates, exchangeBindings, furtherKeys } from "./routing.ts"
 import { exchanges, queues, routing } from "./topology.ts"
 
@@ -20,6 +24,10 @@ export const behaviour = (it: It): void => {
   permissions(it)
   publishing(it)
   consuming(it)
+  queueArguments(it)
+  queueLimits(it)
+  deadLettering(it)
+  consumerOrder(it)
   life(it)
   conversations(it)
 }

@@ -271,7 +271,9 @@ describe("Model", () => {
         client.bindQueue({ queue: `q${index}`, exchange: "amq.topic", routingKey: `a.${index}.*` })
       }
       let routed = 0
-      for (let index = 0; index < 20_000; index++) routed += granted(publish(client, `a.${index}.b`, "", "amq.topic"))
+      for (let index = 0; index < 20_000; index++) {
+        routed += Number(granted(publish(client, `a.${index}.b`, "", "amq.topic")))
+      }
       assert.strictEqual(routed, 20_000)
     })
   })

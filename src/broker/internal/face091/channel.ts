@@ -7,15 +7,13 @@ import type { RawProperties } from "../../../amqp091/internal/rawProperties.ts"
 import * as Method from "../../../amqp091/Method.ts"
 import type { Client, Consumer, Entry, Refusal } from "../../Model.ts"
 import * as Model from "../../Model.ts"
+import { consumerPriority } from "./consumerArguments.ts"
+import type { Content } from "./content.ts"
+import { withDeliveryCount } from "./deadLetter.ts"
 import { furtherKeys, withoutBcc } from "./furtherKeys.ts"
+import { expirationFault, Publication } from "./publication.ts"
 import type { Fault } from "./refusals.ts"
 import { fault, isHard, toFault } from "./refusals.ts"
-
-/** What the face stores in the model. @internal */
-export interface Content {
-  readonly properties: RawProperties
-  readonly body: Uint8Array
-}
 
 /** The connection, as its channels see it. @internal */
 export interface ChannelPeer {
@@ -30,6 +28,7 @@ export interface ChannelPeer {
   readonly cancelNotify: boolean
   /** Who the client is. */
   readonly user: string
+  readonly vhost: string
   readonly closeChannel: (channel: number, fault: Fault, method: Method.Method) => void
   readonly closeConnection: (fault: Fault, method: Method.Method) => void
   readonly generateTag: () => string
@@ -70,6 +69,11 @@ const exchangeBinding = (method: Method.ExchangeBind | Method.ExchangeUnbind): M
   routingKey: method.routingKey,
   arguments: method.arguments
 })
+/** With the number of times it came back, from `least` on, where the queue counts them. */
+const contentOf = ({ deliveryCount, message }: Entry<Content>, least: number): Content =>
+  deliveryCount === undefined || deliveryCount < least
+    ? message.content
+    : withDeliveryCount(message.content, deliveryCount)
 
 /** @internal */
 export class ChannelFace {
@@ -343,7 +347,7 @@ export class ChannelFace {
     if (method.immediate) {
       return this.peer.closeConnection(fault(Method.ReplyCode.notImplemented, "immediate=true"), method)
     }
-    const { deliveryMode, headers, userId } = properties.decoded
+    const { headers, userId } = properties.decoded
     if (userId !== undefined && userId !== this.peer.user) {
       return this.unfit(
         method,
@@ -355,15 +359,11 @@ export class ChannelFace {
     }
     const keys = headers === undefined ? undefined : furtherKeys(headers)
     if (keys !== undefined && "code" in keys) return this.unfit(method, keys)
-    const content: Content = { properties: keys === undefined ? properties : withoutBcc(properties), body }
-    const result = this.client.publish({
-      exchange: method.exchange,
-      routingKey: method.routingKey,
-      furtherKeys: keys,
-      persistent: deliveryMode === 2,
-      size: body.length,
-      content
-    })
+    const invalid = expirationFault(properties)
+    if (invalid !== undefined) return this.unfit(method, invalid)
+    const kept = keys === undefined ? properties : withoutBcc(properties)
+    const message = new Publication(method.exchange, method.routingKey, kept, body, keys)
+    const result = this.client.publish(message)
     if (Model.isRefusal(result)) return this.refuse(method, result)
     if (result === 0 && method.mandatory) {
       this.peer.sendContent(this.number, {
@@ -372,9 +372,23 @@ export class ChannelFace {
         replyText: "NO_ROUTE",
         exchange: method.exchange,
         routingKey: method.routingKey
-      }, content)
+      }, message)
     }
-    if (this.confirming) this.published++
+    if (!this.confirming) return
+    if (result === "Rejected") this.confirmNot()
+    else this.published++
+  }
+
+  /** The publish of this moment was refused by a queue. */
+  private confirmNot(): void {
+    this.confirm()
+    this.confirmed = ++this.published
+    this.peer.send(this.number, {
+      _tag: "BasicNack",
+      deliveryTag: this.published,
+      multiple: false,
+      requeue: false
+    })
   }
 
   /** An exchange that takes no message at all is the first thing to be wrong with one. */
@@ -409,6 +423,19 @@ export class ChannelFace {
       )
     }
     this.withQueue(method, (queue) => {
+      const found = this.client.findQueue(queue)
+      if (Model.isRefusal(found)) return this.refuse(method, found)
+      if (found.type === "quorum" && this.channelPrefetch > 0) {
+        return this.peer.closeConnection(
+          fault(
+            Method.ReplyCode.notImplemented,
+            `queue '${queue}' in vhost '${this.peer.vhost}' does not support global qos`
+          ),
+          method
+        )
+      }
+      const priority = consumerPriority(method.arguments, queue, this.peer.vhost)
+      if (typeof priority === "object") return this.peer.closeChannel(this.number, priority, method)
       const subscription: Subscription = {
         tag: method.consumerTag === "" ? `amq.ctag-${this.peer.generateTag()}` : method.consumerTag,
         noAck: method.noAck,
@@ -419,6 +446,7 @@ export class ChannelFace {
       const result = this.client.subscribe({
         queue,
         exclusive: method.exclusive,
+        priority,
         noAck: method.noAck,
         hasCredit: () => this.hasCredit(subscription),
         receive: (entry) => this.deliver(subscription, entry),
@@ -448,7 +476,7 @@ export class ChannelFace {
       redelivered: entry.redelivered,
       exchange: entry.message.exchange,
       routingKey: entry.message.routingKey
-    }, entry.message.content)
+    }, contentOf(entry, 1))
   }
 
   private hold(entry: Entry<Content>, consumer: Subscription | undefined, noAck = consumer?.noAck === true): number {
@@ -488,7 +516,7 @@ export class ChannelFace {
         exchange: result.message.exchange,
         routingKey: result.message.routingKey,
         messageCount: result.queue.readyCount
-      }, result.message.content)
+      }, contentOf(result, 0))
     })
   }
 

@@ -18,7 +18,8 @@ import type { Pipe } from "../../../Transport.ts"
 import { ByteReader } from "../../../wire/ByteReader.ts"
 import type { Client, Model } from "../../Model.ts"
 import { ChannelFace } from "./channel.ts"
-import type { ChannelPeer, Content, PublishHook } from "./channel.ts"
+import type { ChannelPeer, PublishHook } from "./channel.ts"
+import type { Content } from "./content.ts"
 import type { Fault } from "./refusals.ts"
 import { fault } from "./refusals.ts"
 
@@ -106,7 +107,7 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
   private readonly channels = new Map<number, ChannelFace>()
   private client: Client<Content> | undefined
   user = ""
-  private vhost = ""
+  vhost = ""
   private clientProperties: FieldTable.FieldTable = {}
   /** When the client is dropped for not answering. */
   private deadline: number
@@ -118,7 +119,7 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
   constructor(options: FaceOptions) {
     this.options = options
     this.pipe = options.pipe
-    this.engine = new Engine({ role: "server", handler: this, properties: RawProperties_.codec, maxMessageSize })
+    this.engine = new Engine({ role: "server", handler: this, properties: RawProperties_.makeCodec(), maxMessageSize })
     this.flusher = new Flusher(
       options.pipe,
       this.engine.output,

@@ -5,10 +5,8 @@
  */
 import type * as FieldTable from "../../../amqp091/FieldTable.ts"
 import type { RawProperties } from "../../../amqp091/internal/rawProperties.ts"
+import { rewrite } from "../../../amqp091/internal/rawProperties.ts"
 import { ReplyCode } from "../../../amqp091/Method.ts"
-import * as Properties from "../../../amqp091/Properties.ts"
-import { ByteReader } from "../../../wire/ByteReader.ts"
-import { ByteWriter } from "../../../wire/ByteWriter.ts"
 import { typeName } from "./erlang.ts"
 import { type Fault, fault } from "./refusals.ts"
 
@@ -44,11 +42,7 @@ const without = (headers: FieldTable.FieldTable): FieldTable.FieldTable => {
  *
  * @internal
  */
-export const withoutBcc = (properties: RawProperties): RawProperties => {
-  const { decoded, octets } = properties
-  if (decoded.headers?.["BCC"] === undefined) return properties
-  const typed = Properties.decode(new ByteReader().reset(octets, 0, octets.length), { decode: "typed" })
-  const writer = new ByteWriter()
-  Properties.encode(writer, { ...typed, headers: without(typed.headers ?? {}) })
-  return { decoded: { ...decoded, headers: without(decoded.headers) }, octets: writer.toBytes() }
-}
+export const withoutBcc = (properties: RawProperties): RawProperties =>
+  properties.decoded.headers?.["BCC"] === undefined
+    ? properties
+    : rewrite(properties, (typed) => ({ ...typed, headers: without(typed.headers ?? {}) }))

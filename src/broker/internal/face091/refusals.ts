@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { ReplyCode } from "../../../amqp091/Method.ts"
-import type { Kind, Refusal } from "../../Model.ts"
+import type { InvalidArgument, Kind, Refusal, Unsupported } from "../../Model.ts"
 import { bare, term, typeName } from "./erlang.ts"
 
 /** What a close says. @internal */
@@ -93,6 +93,12 @@ export const toFault = (refusal: Refusal): Fault => {
       return fault(ReplyCode.preconditionFailed, unknownMatch(refusal.received))
     case "AccessRefused":
       return fault(ReplyCode.accessRefused, refusedAccess(refusal))
+    case "InvalidArgument":
+      return fault(ReplyCode.preconditionFailed, invalidArgument(refusal))
+    case "Unsupported":
+      return isHard(refusal)
+        ? fault(ReplyCode.notImplemented, unsupported(refusal))
+        : fault(ReplyCode.preconditionFailed, unsupported(refusal))
   }
 }
 
@@ -100,6 +106,80 @@ const unknownMatch = (received: unknown): string =>
   typeof received === "string"
     ? `Invalid x-match field value ${term(received)}; expected all, any, all-with-x, or any-with-x`
     : `Invalid x-match field type ${typeName(received)} (value ${term(received)}); expected longstr`
+/** A consumer's argument that should be a whole number. @internal */
+export const notInteger = (argument: string, queue: string, vhost: string, value: unknown): Fault =>
+  fault(ReplyCode.preconditionFailed, invalid(argument, queue, vhost, integerExpected(value)))
+
+/** A consumer's argument that should be of another type. @internal */
+export const unacceptableType = (argument: string, queue: string, vhost: string, value: unknown): Fault =>
+  fault(ReplyCode.preconditionFailed, invalid(argument, queue, vhost, `{unacceptable_type,${typeName(value)}}`))
+
+const invalid = (argument: string, queue: string, vhost: string, why: string): string =>
+  `invalid arg '${argument}' for ${named("queue", queue, vhost)}: ${why}`
+
+const integerExpected = (value: unknown): string => `"expected integer, got ${typeName(value)}"`
+
+const invalidArgument = (refusal: InvalidArgument): string => {
+  const { argument, name, problem, type, value, vhost } = refusal
+  const queue = named("queue", name, vhost)
+  if (argument === "x-dead-letter-exchange") {
+    return `invalid type '${typeName(value)}' for arg '${argument}' in ${queue}`
+  }
+  return problem === "NotForType"
+    ? `invalid arg '${argument}' for ${queue} of queue type rabbit_${type}_queue`
+    : invalid(argument, name, vhost, why(refusal))
+}
+
+/** Erlang terms, as RabbitMQ prints them. */
+const why = ({ argument, problem, value }: InvalidArgument): string => {
+  switch (problem) {
+    case "NotInteger":
+      return integerExpected(value)
+    case "Negative":
+      return `{value_negative,${String(value)}}`
+    case "Zero":
+      return `{value_zero,${String(value)}}`
+    case "TooLarge":
+      return `{value_too_large,${String(value)}}`
+    case "AboveMaximum":
+      return `{max_value_exceeded,${String(value)}}`
+    case "NoExchange":
+      return "routing_key_but_no_dlx_defined"
+    case "NotImplemented":
+      return `"this broker has no queues of type '${bare(value)}'"`
+    case "UnknownValue":
+      return unknownValues[argument] ?? `"unsupported queue ${argument.slice("x-queue-".length)} '${bare(value)}'"`
+    default:
+      return `{unacceptable_type,${typeName(value)}}`
+  }
+}
+
+const unknownValues: Record<string, string> = {
+  "x-overflow": "invalid_overflow",
+  "x-dead-letter-strategy": "invalid_dlx_strategy",
+  "x-queue-leader-locator": "invalid_queue_locator_arg"
+}
+
+const unsupported = ({ name, type, vhost, what }: Unsupported): string => {
+  const queue = named("queue", name, vhost)
+  switch (what) {
+    case "ServerNamed":
+      return `Cannot declare a server-named queue for type rabbit_${type}_queue`
+    case "AutoDelete":
+      return `invalid property 'auto-delete' for ${queue}`
+    case "Exclusive":
+      return `invalid property 'exclusive-owner' for ${queue}`
+    case "Transient":
+      return `invalid property 'non-durable' for ${queue}`
+    case "IfUnused":
+      return cannotDelete(queue, "if-unused", type)
+    case "IfEmpty":
+      return cannotDelete(queue, "if-empty", type)
+  }
+}
+
+const cannotDelete = (queue: string, flag: string, type: string): string =>
+  `cannot delete ${queue}. queue.delete operations with ${flag} flag set are not supported by ${type} queues`
 
 const refusedAccess = (refusal: Extract<Refusal, { readonly _tag: "AccessRefused" }>): string => {
   const { kind, name, vhost } = refusal
@@ -118,4 +198,6 @@ const refusedAccess = (refusal: Extract<Refusal, { readonly _tag: "AccessRefused
 }
 
 /** Whether it ends the whole connection (0-9-1 §1.2: a hard error). @internal */
-export const isHard = (refusal: Refusal): boolean => refusal._tag === "UnknownExchangeType"
+export const isHard = (refusal: Refusal): boolean =>
+  refusal._tag === "UnknownExchangeType" ||
+  (refusal._tag === "Unsupported" && (refusal.what === "IfUnused" || refusal.what === "IfEmpty"))

@@ -1,31 +1,14 @@
 /**
- * When two argument values are the same, and which arguments must be so when a thing is declared again.
+ * When two argument values are the same.
  *
  * @since 0.1.0
  */
 import * as DateTime from "effect/DateTime"
 import type * as Model from "../../Model.ts"
 
-/** What RabbitMQ's classic queues hold to; any other argument may change freely from one declaration to the next. */
-const queueArguments: ReadonlyArray<string> = [
-  "x-expires",
-  "x-message-ttl",
-  "x-dead-letter-exchange",
-  "x-dead-letter-routing-key",
-  "x-max-length",
-  "x-max-length-bytes",
-  "x-max-priority",
-  "x-overflow",
-  "x-queue-mode",
-  "x-queue-version",
-  "x-single-active-consumer",
-  "x-queue-type",
-  "x-queue-master-locator"
-]
-
-const exchangeArguments: ReadonlyArray<string> = ["alternate-exchange"]
-
-const isInteger = (value: unknown): value is number | bigint => typeof value === "bigint" || Number.isInteger(value)
+/** @internal */
+export const isInteger = (value: unknown): value is number | bigint =>
+  typeof value === "bigint" || Number.isInteger(value)
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null
@@ -74,13 +57,12 @@ const bare = (value: unknown): unknown =>
 export const sameArgument = (left: unknown, right: unknown): boolean => sameValue(bare(left), bare(right))
 
 /**
- * The first argument, of those that count, in which a declaration differs from what exists.
+ * The first of the named arguments in which a declaration differs from what exists.
  *
  * @internal
  */
 export const differing = (
-  kind: Model.Kind,
+  names: ReadonlyArray<string>,
   current: Model.Arguments,
   received: Model.Arguments
-): string | undefined =>
-  (kind === "queue" ? queueArguments : exchangeArguments).find((name) => !sameArgument(current[name], received[name]))
+): string | undefined => names.find((name) => !sameArgument(current[name], received[name]))

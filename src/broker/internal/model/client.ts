@@ -7,18 +7,27 @@
 import type * as Model from "../../Model.ts"
 import { allows, type Rights } from "./access.ts"
 import { differing } from "./arguments.ts"
+import { Consumer, type Holder } from "./consumer.ts"
+import type { Entry } from "./entry.ts"
 import { type Binding, type Exchange, isExchangeType } from "./exchange.ts"
 import { unknownMatch } from "./headers.ts"
 import { Links } from "./links.ts"
-import { Consumer, type Entry, type Holder, type Owner, type Queue } from "./queue.ts"
+import type { Owner, Queue } from "./queue.ts"
+import { inequivalent, invalidArgument, typeOf } from "./queueSettings.ts"
 import type { VirtualHost } from "./virtualHost.ts"
 
 // What permissions know the default exchange by.
 const defaultExchange = "amq.default"
 
 type Route = { readonly routingKey: string; readonly arguments?: Model.Arguments | undefined }
+const exchangeArguments: ReadonlyArray<string> = ["alternate-exchange"]
 
 const isReserved = (name: string): boolean => name.startsWith("amq.")
+
+/** Quorum queues do not ask: RabbitMQ's let anybody consume. */
+const isTaken = <C>(queue: Queue<C>, exclusive: boolean): boolean =>
+  queue.exclusiveConsumer !== undefined ||
+  (exclusive && (queue.consumerCount > 0 || queue.settings.singleActiveConsumer))
 
 /** @internal */
 export class Client<C> implements Model.Client<C>, Holder<C> {
@@ -58,7 +67,7 @@ export class Client<C> implements Model.Client<C>, Holder<C> {
         for (const queue of this.#owner.queues) vhost.removeQueue(queue)
       }
       for (const client of leaving) {
-        while (client.unsettled.head !== undefined) client.unsettled.head.requeue()
+        while (client.unsettled.head !== undefined) client.unsettled.head.abandon()
       }
     })
   }
@@ -75,7 +84,7 @@ export class Client<C> implements Model.Client<C>, Holder<C> {
         ["durable", current.durable, options.durable ?? false],
         ["auto_delete", current.autoDelete, options.autoDelete ?? false],
         ["internal", current.internal, options.internal ?? false]
-      ]) ?? current
+      ], differing(exchangeArguments, current.arguments, options.arguments ?? {})) ?? current
     }
     if (isReserved(name)) return this.#refused("ReservedName", "exchange", name)
     return this.#barredForwarding("exchange", name, "alternate-exchange", options.arguments) ??
@@ -103,24 +112,44 @@ export class Client<C> implements Model.Client<C>, Holder<C> {
   declareQueue(options: Model.QueueOptions = {}): Model.Queue | Model.Refusal {
     const given = options.name ?? ""
     if (isReserved(given)) return this.#refused("ReservedName", "queue", given)
-    const name = given === "" ? this.#vhost.newQueueName() : given
+    if (given === "" && typeOf(options.arguments ?? {}) === "quorum") {
+      return this.#unsupported("ServerNamed", given, "quorum")
+    }
+    const name = given === "" ? this.#vhost.generateName() : given
     const owner = options.exclusive === true ? this.#owner : undefined
     const barred = this.#barred("configure", "queue", name)
     if (barred !== undefined) return barred
     const current = this.#vhost.queues.get(name)
-    if (current !== undefined) {
-      if (current.owner !== owner) return this.#locked(name)
-      return this.#inequivalent(current, "queue", options, [
-        ["durable", current.durable, (options.durable ?? false) && owner === undefined],
-        ["auto_delete", current.autoDelete, options.autoDelete ?? false]
-      ]) ?? current
+    if (current === undefined) return this.#addQueue(name, owner, options)
+    if (current.owner !== owner) return this.#locked(name)
+    current.touch()
+    return this.#inequivalent(current, "queue", options, [
+      ["durable", current.durable, (options.durable ?? false) && owner === undefined],
+      ["auto_delete", current.autoDelete, options.autoDelete ?? false]
+    ], inequivalent(current.arguments, options.arguments ?? {})) ?? current
+  }
+
+  #addQueue(name: string, owner: Owner<C> | undefined, options: Model.QueueOptions): Model.Queue | Model.Refusal {
+    const barred = this.#barredForwarding("queue", name, "x-dead-letter-exchange", options.arguments)
+    if (barred !== undefined) return barred
+    const args = options.arguments ?? {}
+    const type = typeOf(args)
+    const vhost = this.#vhost.name
+    const invalid = invalidArgument(args)
+    if (invalid !== undefined) return { _tag: "InvalidArgument", name, vhost, ...invalid }
+    if (type === "quorum") {
+      if (options.autoDelete === true) return this.#unsupported("AutoDelete", name, type)
+      if (owner !== undefined) return this.#unsupported("Exclusive", name, type)
+      if (options.durable !== true) return this.#unsupported("Transient", name, type)
     }
-    return this.#barredForwarding("queue", name, "x-dead-letter-exchange", options.arguments) ??
-      this.#vhost.addQueue(name, owner, options)
+    return this.#vhost.addQueue(name, owner, options)
   }
 
   findQueue(name: string): Model.Queue | Model.Refusal {
-    return this.#withQueue(name, (queue) => queue)
+    return this.#withQueue(name, (queue) => {
+      queue.touch()
+      return queue
+    })
   }
 
   deleteQueue(name: string, options: Model.DeleteQueueOptions = {}): number | Model.Refusal {
@@ -128,6 +157,10 @@ export class Client<C> implements Model.Client<C>, Holder<C> {
     if (barred !== undefined) return barred
     if (!this.#vhost.queues.has(name)) return 0
     return this.#withQueue<number>(name, (queue) => {
+      if (queue.type === "quorum") {
+        if (options.ifUnused === true) return this.#unsupported("IfUnused", name, queue.type)
+        if (options.ifEmpty === true) return this.#unsupported("IfEmpty", name, queue.type)
+      }
       if (options.ifEmpty === true && queue.readyCount > 0) return { _tag: "NotEmpty", name, vhost: this.#vhost.name }
       if (options.ifUnused === true && queue.consumerCount > 0) {
         return { _tag: "InUse", kind: "queue", name, vhost: this.#vhost.name }
@@ -156,7 +189,7 @@ export class Client<C> implements Model.Client<C>, Holder<C> {
     return this.#unbind("exchange", destination, source, route)
   }
 
-  publish(message: Model.Message<C>): number | Model.Refusal {
+  publish(message: Model.Message<C>): number | "Rejected" | Model.Refusal {
     const exchange = this.#target(message.exchange)
     return "_tag" in exchange ? exchange : this.#vhost.publish(exchange, message)
   }
@@ -171,14 +204,14 @@ export class Client<C> implements Model.Client<C>, Holder<C> {
     options: { readonly noAck?: boolean | undefined } = {}
   ): Model.Entry<C> | Model.Refusal | undefined {
     return this.#barred("read", "queue", queue) ??
-      this.#withQueue<Model.Entry<C> | undefined>(queue, (found) => found.take(this, options.noAck === true))
+      this.#withQueue<Model.Entry<C> | undefined>(queue, (found) => found.get(this, options.noAck === true))
   }
 
   subscribe(options: Model.SubscribeOptions<C>): Model.Consumer | Model.Refusal {
     const barred = this.#barred("read", "queue", options.queue)
     if (barred !== undefined) return barred
     return this.#withQueue<Model.Consumer>(options.queue, (queue) => {
-      if (queue.exclusiveConsumer !== undefined || (options.exclusive === true && queue.consumerCount > 0)) {
+      if (queue.type === "classic" && isTaken(queue, options.exclusive === true)) {
         return this.#refused("ExclusiveConsumer", "queue", queue.name)
       }
       const consumer = new Consumer(queue, this, options, (cancelled) => this.#vhost.removeConsumer(cancelled))
@@ -292,22 +325,21 @@ export class Client<C> implements Model.Client<C>, Holder<C> {
     current: Queue<C> | Exchange<Queue<C>>,
     kind: Model.Kind,
     options: { readonly arguments?: Model.Arguments | undefined },
-    flags: ReadonlyArray<readonly [argument: string, current: unknown, received: unknown]>
+    flags: ReadonlyArray<readonly [argument: string, current: unknown, received: unknown]>,
+    argument: string | undefined
   ): Model.Refusal | undefined {
     const { name } = current
     const vhost = this.#vhost.name
-    for (const [argument, was, received] of flags) {
-      if (was !== received) return { _tag: "Inequivalent", kind, name, vhost, argument, received, current: was }
+    for (const [flag, was, received] of flags) {
+      if (was !== received) return { _tag: "Inequivalent", kind, name, vhost, argument: flag, received, current: was }
     }
-    const received = options.arguments ?? {}
-    const argument = differing(kind, current.arguments, received)
     return argument === undefined ? undefined : {
       _tag: "Inequivalent",
       kind,
       name,
       vhost,
       argument,
-      received: received[argument],
+      received: options.arguments?.[argument],
       current: current.arguments[argument]
     }
   }
@@ -322,6 +354,10 @@ export class Client<C> implements Model.Client<C>, Holder<C> {
 
   #refused(reason: Model.AccessRefused["reason"], kind: Model.Kind, name: string): Model.Refusal {
     return { _tag: "AccessRefused", reason, kind, name, vhost: this.#vhost.name }
+  }
+
+  #unsupported(what: Model.Unsupported["what"], name: string, type: Model.QueueType): Model.Refusal {
+    return { _tag: "Unsupported", what, name, vhost: this.#vhost.name, type }
   }
 
   #defaultExchange(): Model.Refusal {

@@ -1,23 +1,19 @@
 /**
- * Queues, the entries in them and the consumers at them. Names, rights and life belong to the virtual host.
+ * Queues: the entries in them, the consumers at them, and what their limits do. Names, rights and life belong to the
+ * virtual host.
  *
  * @since 0.1.0
  */
 import type * as Model from "../../Model.ts"
+import type { Alarms, Sleeper } from "./alarms.ts"
+import type { Consumer, Holder } from "./consumer.ts"
 import type { Dispatchable, Dispatcher } from "./dispatcher.ts"
+import { Entry } from "./entry.ts"
 import type { Binding } from "./exchange.ts"
-import { type Linked, Links } from "./links.ts"
-import { Ready } from "./ready.ts"
-
-/**
- * Who holds what was handed out.
- *
- * @internal
- */
-export interface Holder<C> {
-  readonly consumers: Set<Consumer<C>>
-  readonly unsettled: Links<Entry<C>>
-}
+import { Levels } from "./levels.ts"
+import { type QueueSettings, settingsOf } from "./queueSettings.ts"
+import { Ready, type Waiting } from "./ready.ts"
+import { Round } from "./round.ts"
 
 /**
  * Whose exclusive queues are whose.
@@ -28,98 +24,41 @@ export interface Owner<C> {
   readonly queues: Set<Queue<C>>
 }
 
-/** @internal */
-export class Entry<C> implements Model.Entry<C>, Linked<Entry<C>> {
-  readonly queue: Queue<C>
-  readonly message: Model.Message<C>
-  readonly sequence: number
-  readonly redelivered: boolean
-  #holder: Holder<C> | undefined = undefined
-  previous: Entry<C> | undefined = undefined
-  next: Entry<C> | undefined = undefined
-  linked = false
-
-  constructor(queue: Queue<C>, message: Model.Message<C>, sequence: number, redelivered: boolean) {
-    this.queue = queue
-    this.message = message
-    this.sequence = sequence
-    this.redelivered = redelivered
-  }
-
-  /** Unsettled from now on. */
-  hold(holder: Holder<C>): void {
-    this.#holder = holder
-    holder.unsettled.push(this)
-    this.queue.unsettledCount++
-  }
-
-  settle(): boolean {
-    const holder = this.#holder
-    if (holder === undefined) return false
-    this.#holder = undefined
-    holder.unsettled.remove(this)
-    this.queue.unsettledCount--
-    return true
-  }
-
-  discard(): boolean {
-    return this.settle()
-  }
-
-  requeue(): boolean {
-    if (!this.settle()) return false
-    this.queue.restore(this)
-    return true
-  }
+/** What a queue needs of where it is. @internal */
+export interface Host<C> {
+  readonly dispatcher: Dispatcher<Queue<C>>
+  readonly alarms: Alarms<Queue<C>>
+  readonly now: () => number
+  readonly deadLetter: (queue: Queue<C>, message: Model.Message<C>, reason: Model.DeathReason) => void
+  readonly removeQueue: (queue: Queue<C>) => void
 }
 
-/** @internal */
-export class Consumer<C> implements Model.Consumer, Linked<Consumer<C>> {
-  readonly queue: Queue<C>
-  readonly holder: Holder<C>
-  readonly options: Model.SubscribeOptions<C>
-  readonly #cancel: (consumer: Consumer<C>) => void
-  cancelled = false
-  previous: Consumer<C> | undefined = undefined
-  next: Consumer<C> | undefined = undefined
-  linked = false
-
-  constructor(
-    queue: Queue<C>,
-    holder: Holder<C>,
-    options: Model.SubscribeOptions<C>,
-    cancel: (consumer: Consumer<C>) => void
-  ) {
-    this.queue = queue
-    this.holder = holder
-    this.options = options
-    this.#cancel = cancel
-  }
-
-  resume(): void {
-    if (!this.cancelled && !this.linked) this.queue.resume(this)
-  }
-
-  cancel(): void {
-    if (!this.cancelled) this.#cancel(this)
-  }
-}
+// Before all numbers that entries get as they arrive.
+const beforeAll = -(2 ** 30)
 
 /** @internal */
-export class Queue<C> implements Model.Queue, Dispatchable<Queue<C>> {
+export class Queue<C> implements Model.Queue, Dispatchable<Queue<C>>, Sleeper {
   readonly name: string
   readonly durable: boolean
   readonly autoDelete: boolean
   readonly arguments: Model.Arguments
+  readonly settings: QueueSettings
   /** Whose alone it is. */
   readonly owner: Owner<C> | undefined
   readonly bindings = new Set<Binding<Queue<C>>>()
   readonly consumers = new Set<Consumer<C>>()
-  readonly #dispatcher: Dispatcher<Queue<C>>
-  readonly #ready = new Ready<Entry<C>>()
+  readonly #host: Host<C>
+  readonly #ready: Waiting<Entry<C>>
   /** Consumers that had room when last asked, the one whose turn it is first. */
-  readonly #able = new Links<Consumer<C>>()
+  readonly #able = new Round<Consumer<C>>()
+  /** The only one that gets anything, where only one does. */
+  #active: Consumer<C> | undefined = undefined
   #sequence = 0
+  #returned = beforeAll
+  #bytes = 0
+  /** Some entry had a time limit. */
+  #mortal = false
+  #usedAt = 0
   #deleted = false
   /** The routing pass that chose this queue last: what keeps a message from entering twice. */
   pass = 0
@@ -128,19 +67,26 @@ export class Queue<C> implements Model.Queue, Dispatchable<Queue<C>> {
   previous: Queue<C> | undefined = undefined
   next: Queue<C> | undefined = undefined
   linked = false
+  alarm = Infinity
+  place = 0
 
-  constructor(
-    name: string,
-    owner: Owner<C> | undefined,
-    options: Model.QueueOptions,
-    dispatcher: Dispatcher<Queue<C>>
-  ) {
+  constructor(name: string, owner: Owner<C> | undefined, options: Model.QueueOptions, host: Host<C>) {
     this.name = name
     this.owner = owner
     this.durable = (options.durable ?? false) && owner === undefined
     this.autoDelete = options.autoDelete ?? false
     this.arguments = options.arguments ?? {}
-    this.#dispatcher = dispatcher
+    this.settings = settingsOf(this.arguments)
+    this.#host = host
+    const { maxPriority } = this.settings
+    this.#ready = maxPriority > 0
+      ? new Levels<Entry<C>>(maxPriority, ({ message }) => message.priority ?? 0)
+      : new Ready<Entry<C>>()
+    this.touch()
+  }
+
+  get type(): Model.QueueType {
+    return this.settings.type
   }
 
   get exclusive(): boolean {
@@ -155,36 +101,82 @@ export class Queue<C> implements Model.Queue, Dispatchable<Queue<C>> {
     return this.consumers.size
   }
 
-  /** Adds a message; the caller runs the dispatcher once it went to all its queues. */
-  enqueue(message: Model.Message<C>): void {
-    this.#ready.push(new Entry(this, message, this.#sequence++, false))
-    this.#wake()
+  // --- Entries ---
+
+  /** Adds a message, or refuses it; the caller runs the dispatcher once it went to all its queues. */
+  enqueue(message: Model.Message<C>): boolean {
+    if (this.settings.overflow !== "drop-head" && this.#isFull(message)) {
+      if (this.settings.overflow === "reject-publish-dlx") this.#bury(message, "maxlen")
+      return false
+    }
+    this.#add(new Entry(this, message, this.#sequence++, 0, this.#expiryOf(message)), false)
+    return true
   }
 
   /** A new entry at the old place: who still has the old one can do nothing with it any more. */
-  restore(entry: Entry<C>): void {
+  restore(entry: Entry<C>, how: "returned" | "abandoned"): void {
     if (this.#deleted) return
-    this.#ready.restore(new Entry(this, entry.message, entry.sequence, true))
-    this.#wake()
-    this.#dispatcher.run()
+    const { message, expiry } = entry
+    const { deliveryLimit, type } = this.settings
+    const returns = entry.returns + 1
+    if (returns > deliveryLimit) return this.#bury(message, "delivery_limit")
+    // RabbitMQ's quorum queues take an entry back before all others; without a limit they put what a client returned
+    // behind all others instead, lest it comes round for ever.
+    if (type === "quorum" && deliveryLimit === Infinity && how === "returned") {
+      this.#add(new Entry(this, message, this.#sequence++, returns, expiry), false)
+    } else {
+      const sequence = type === "quorum" ? this.#returned++ : entry.sequence
+      this.#add(new Entry(this, message, sequence, returns, expiry), true)
+    }
+    this.#host.dispatcher.run()
   }
 
-  take(holder: Holder<C>, noAck: boolean): Entry<C> | undefined {
-    const entry = this.#ready.take()
+  /** It was refused for good. */
+  reject(entry: Entry<C>): void {
+    if (!this.#deleted) this.#bury(entry.message, "rejected")
+  }
+
+  get(holder: Holder<C>, noAck: boolean): Entry<C> | undefined {
+    this.touch()
+    this.#dropExpired(this.#host.now())
+    const entry = this.#take()
     if (entry !== undefined && !noAck) entry.hold(holder)
+    this.#watch()
     return entry
   }
 
   purge(): number {
     const count = this.#ready.size
     this.#ready.clear()
+    this.#bytes = 0
     return count
   }
+
+  #add(entry: Entry<C>, back: boolean): void {
+    if (back) this.#ready.restore(entry)
+    else this.#ready.push(entry)
+    this.#bytes += entry.message.size
+    if (entry.expiry !== undefined) this.#mortal = true
+    this.#wake()
+  }
+
+  #take(): Entry<C> | undefined {
+    const entry = this.#ready.take()
+    if (entry !== undefined) this.#bytes -= entry.message.size
+    return entry
+  }
+
+  #bury(message: Model.Message<C>, reason: Model.DeathReason): void {
+    if (this.settings.deadLetterExchange !== undefined) this.#host.deadLetter(this, message, reason)
+  }
+
+  // --- Consumers ---
 
   add(consumer: Consumer<C>): void {
     this.consumers.add(consumer)
     consumer.holder.consumers.add(consumer)
     if (consumer.options.exclusive === true) this.exclusiveConsumer = consumer
+    if (this.settings.singleActiveConsumer) this.#active ??= consumer
   }
 
   remove(consumer: Consumer<C>): void {
@@ -193,41 +185,138 @@ export class Queue<C> implements Model.Queue, Dispatchable<Queue<C>> {
     consumer.holder.consumers.delete(consumer)
     if (consumer.linked) this.#able.remove(consumer)
     if (this.exclusiveConsumer === consumer) this.exclusiveConsumer = undefined
+    if (this.#active === consumer) this.#succeed()
+    if (this.consumers.size === 0) this.touch()
   }
 
   resume(consumer: Consumer<C>): void {
+    if (this.settings.singleActiveConsumer && this.#active !== consumer) return
     this.#able.push(consumer)
     this.#wake()
-    this.#dispatcher.run()
+    this.#host.dispatcher.run()
+  }
+
+  /** RabbitMQ: the first of those with the highest priority; in a quorum queue, the first of all. */
+  #succeed(): void {
+    this.#active = undefined
+    for (const consumer of this.consumers) {
+      if (this.#active === undefined || (this.type === "classic" && consumer.priority > this.#active.priority)) {
+        this.#active = consumer
+      }
+    }
+    if (this.#active?.started === true && !this.#deleted) {
+      this.#able.push(this.#active)
+      this.#wake()
+    }
   }
 
   deliver(most: number): boolean {
-    for (let left = most; this.#ready.size > 0; left--) {
-      let consumer = this.#able.head
-      while (consumer !== undefined && !consumer.options.hasCredit()) {
-        this.#able.remove(consumer)
-        consumer = this.#able.head
-      }
-      if (consumer === undefined) return false
+    for (let left = most;; left--) {
+      // What arrives with no time to wait may still go to who waits for it: so not those of this very moment.
+      if (this.#mortal) this.#dropExpired(this.#host.now() - 1)
+      if (this.#ready.size === 0) break
+      const consumer = this.#nextConsumer()
+      if (consumer === undefined) break
       if (left === 0) return true
       this.#able.rotate()
-      const entry = this.take(consumer.holder, consumer.options.noAck === true)
-      if (entry !== undefined) consumer.options.receive(entry)
+      const entry = this.#take()
+      if (entry === undefined) break
+      if (consumer.options.noAck !== true) entry.hold(consumer.holder)
+      consumer.options.receive(entry)
     }
+    this.#trim()
     return false
   }
+
+  #nextConsumer(): Consumer<C> | undefined {
+    let consumer = this.#able.head
+    while (consumer !== undefined && !consumer.options.hasCredit()) {
+      this.#able.remove(consumer)
+      consumer = this.#able.head
+    }
+    return consumer
+  }
+
+  #wake(): void {
+    if (this.#able.head !== undefined || this.#mortal || this.#isOver()) this.#host.dispatcher.add(this)
+  }
+
+  // --- Limits ---
+
+  /** Somebody used it. */
+  touch(): void {
+    if (this.settings.expires === undefined) return
+    this.#usedAt = this.#host.now()
+    this.#watch()
+  }
+
+  /** The alarm went off. */
+  wake(now: number): void {
+    if (this.#idleUntil() <= now) return this.#host.removeQueue(this)
+    this.#dropExpired(now)
+    this.#watch()
+  }
+
+  /** RabbitMQ: a classic queue never gets over its limits; a quorum queue refuses when it is over. */
+  #isFull(message: Model.Message<C>): boolean {
+    const { maxBytes, maxLength, type } = this.settings
+    if (type === "quorum") return this.#isOver()
+    return this.#ready.size + 1 > maxLength || this.#bytes + message.size > maxBytes
+  }
+
+  #isOver(): boolean {
+    return this.#ready.size > this.settings.maxLength || this.#bytes > this.settings.maxBytes
+  }
+
+  #expiryOf({ expiration }: Model.Message<C>): number | undefined {
+    const { messageTtl } = this.settings
+    if (messageTtl === undefined && expiration === undefined) return undefined
+    return this.#host.now() + Math.min(messageTtl ?? Infinity, expiration ?? Infinity)
+  }
+
+  /** What nobody took when it could be had. */
+  #trim(): void {
+    if (this.#mortal) this.#dropExpired(this.#host.now())
+    while (this.settings.overflow === "drop-head" && this.#isOver()) {
+      const entry = this.#take()
+      if (entry === undefined) break
+      this.#bury(entry.message, "maxlen")
+    }
+    this.#watch()
+  }
+
+  /** Only from the head on, as RabbitMQ: what waits behind one that has time has it too. */
+  #dropExpired(now: number): void {
+    if (!this.#mortal) return
+    let head = this.#ready.peek()
+    while (head?.expiry !== undefined && head.expiry <= now) {
+      this.#take()
+      this.#bury(head.message, "expired")
+      head = this.#ready.peek()
+    }
+  }
+
+  #idleUntil(): number {
+    const { expires } = this.settings
+    return expires === undefined || this.consumers.size > 0 ? Infinity : this.#usedAt + expires
+  }
+
+  #watch(): void {
+    if (this.#deleted) return
+    const head = this.#mortal ? this.#ready.peek()?.expiry ?? Infinity : Infinity
+    this.#host.alarms.set(this, Math.min(head, this.#idleUntil()))
+  }
+
+  // --- The end ---
 
   /** Drops all it holds, for good; the number of ready entries, and the consumers that had not asked for this. */
   drop(): { readonly count: number; readonly consumers: ReadonlyArray<Consumer<C>> } {
     this.#deleted = true
-    this.#dispatcher.remove(this)
     const count = this.purge()
     const consumers = Array.from(this.consumers)
     for (const consumer of consumers) this.remove(consumer)
+    this.#host.dispatcher.remove(this)
+    this.#host.alarms.remove(this)
     return { count, consumers }
-  }
-
-  #wake(): void {
-    if (this.#able.head !== undefined) this.#dispatcher.add(this)
   }
 }

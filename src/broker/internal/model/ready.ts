@@ -12,6 +12,19 @@ export interface Sequenced {
   readonly sequence: number
 }
 
+/** @internal */
+export interface Waiting<A> {
+  readonly size: number
+  /** Adds an item younger than all that were ever pushed. */
+  push(item: A): void
+  /** Puts an item that was taken back where it was. */
+  restore(item: A): void
+  /** The one that `take` would remove. */
+  peek(): A | undefined
+  take(): A | undefined
+  clear(): void
+}
+
 const smallest = 16
 
 const slots = <A>(capacity: number): Array<A | undefined> => {
@@ -21,7 +34,7 @@ const slots = <A>(capacity: number): Array<A | undefined> => {
 }
 
 /** @internal */
-export class Ready<A extends Sequenced> {
+export class Ready<A extends Sequenced> implements Waiting<A> {
   #ring = slots<A>(smallest)
   #first = 0
   #count = 0
@@ -31,13 +44,11 @@ export class Ready<A extends Sequenced> {
     return this.#count + this.#returned.length
   }
 
-  /** Adds an item younger than all that were ever pushed. */
   push(item: A): void {
     if (this.#count === this.#ring.length) this.#resize(this.#ring.length * 2)
     this.#ring[(this.#first + this.#count++) & (this.#ring.length - 1)] = item
   }
 
-  /** Puts an item that was taken back where it was. */
   restore(item: A): void {
     const heap = this.#returned
     let index = heap.push(item) - 1
@@ -51,7 +62,10 @@ export class Ready<A extends Sequenced> {
     heap[index] = item
   }
 
-  /** Removes the oldest. */
+  peek(): A | undefined {
+    return this.#returned[0] ?? this.#ring[this.#first]
+  }
+
   take(): A | undefined {
     if (this.#returned.length > 0) return this.#takeReturned()
     if (this.#count === 0) return undefined

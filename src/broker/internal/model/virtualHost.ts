@@ -5,10 +5,13 @@
  */
 import type * as Model from "../../Model.ts"
 import type { Access } from "./access.ts"
+import type { Alarms } from "./alarms.ts"
 import { Client } from "./client.ts"
+import type { Consumer } from "./consumer.ts"
+import { closesCycle } from "./deaths.ts"
 import { Dispatcher } from "./dispatcher.ts"
 import { type Destination, Exchange } from "./exchange.ts"
-import { type Consumer, type Owner, Queue } from "./queue.ts"
+import { type Host, type Owner, Queue } from "./queue.ts"
 
 const predeclared: ReadonlyArray<readonly [string, Model.ExchangeType, Model.ExchangeOptions?]> = [
   ["", "direct"],
@@ -22,48 +25,53 @@ const predeclared: ReadonlyArray<readonly [string, Model.ExchangeType, Model.Exc
 
 const none: Model.Arguments = {}
 
-/**
- * What a virtual host has from its broker.
- *
- * @internal
- */
-export interface Options<C> {
-  readonly name: string
-  readonly generateName: () => string
-  readonly headers: (content: C) => Model.Arguments | undefined
+/** What all virtual hosts of a broker share. @internal */
+export interface Shared<in out C> {
   readonly access: Access
+  readonly alarms: Alarms<Queue<C>>
+  readonly now: () => number
+  readonly generateName: () => string
+  readonly deadLetter: Model.Options<C>["deadLetter"]
+  readonly headers: (content: C) => Model.Arguments | undefined
 }
 
 /** @internal */
-export class VirtualHost<C> implements Model.VirtualHost<C> {
+export class VirtualHost<C> implements Model.VirtualHost<C>, Host<C> {
   readonly name: string
   readonly exchanges = new Map<string, Exchange<Queue<C>>>()
   readonly queues = new Map<string, Queue<C>>()
   readonly dispatcher = new Dispatcher<Queue<C>>()
-  readonly #options: Options<C>
+  readonly alarms: Alarms<Queue<C>>
+  readonly now: () => number
+  readonly #shared: Shared<C>
+  /** A stack: a publish within another one works on what is above its own. */
   readonly #chosen: Array<Queue<C>> = []
   readonly #passed: Array<Exchange<Queue<C>>> = []
+  readonly #deaths: Array<Model.Death<C>> = []
+  #burying = false
   #pass = 0
 
-  constructor(options: Options<C>) {
-    this.name = options.name
-    this.#options = options
+  constructor(name: string, shared: Shared<C>) {
+    this.name = name
+    this.alarms = shared.alarms
+    this.now = shared.now
+    this.#shared = shared
     for (const [exchange, type, further] of predeclared) {
       this.exchanges.set(exchange, new Exchange(exchange, type, { durable: true, ...further }))
     }
   }
 
   client(user?: string): Client<C> {
-    return new Client(this, undefined, user === undefined ? undefined : this.#options.access.rights(user, this.name))
+    return new Client(this, undefined, user === undefined ? undefined : this.#shared.access.rights(user, this.name))
   }
 
-  newQueueName(): string {
-    return `amq.gen-${this.#options.generateName()}`
+  generateName(): string {
+    return `amq.gen-${this.#shared.generateName()}`
   }
 
   addQueue(name: string, owner: Owner<C> | undefined, options: Model.QueueOptions): Queue<C> {
-    const queue = new Queue<C>(name, owner, options, this.dispatcher)
-    this.queues.set(queue.name, queue)
+    const queue = new Queue<C>(name, owner, options, this)
+    this.queues.set(name, queue)
     owner?.queues.add(queue)
     return queue
   }
@@ -113,18 +121,60 @@ export class VirtualHost<C> implements Model.VirtualHost<C> {
     const queue = consumer.queue
     queue.remove(consumer)
     if (queue.autoDelete && queue.consumerCount === 0) this.removeQueue(queue)
+    // It may be another one's turn now.
+    this.dispatcher.run()
   }
 
   /** All queues are chosen before the first delivery, which may change what is bound. */
-  publish(exchange: Exchange<Queue<C>>, message: Model.Message<C>): number {
+  publish(
+    exchange: Exchange<Queue<C>>,
+    message: Model.Message<C>,
+    isExcluded?: (queue: Queue<C>) => boolean
+  ): number | "Rejected" {
     const chosen = this.#chosen
+    const first = chosen.length
     if (exchange.name === "") this.#routeByName(message)
     else this.#route(exchange, message)
-    const count = chosen.length
-    for (let index = 0; index < count; index++) chosen[index]?.enqueue(message)
-    chosen.length = 0
+    let count = 0
+    let rejected = false
+    for (let index = first; index < chosen.length; index++) {
+      const queue = chosen[index]
+      if (queue === undefined || isExcluded?.(queue) === true) continue
+      count++
+      if (!queue.enqueue(message)) rejected = true
+    }
+    chosen.length = first
     this.dispatcher.run()
-    return count
+    return rejected ? "Rejected" : count
+  }
+
+  // --- Dead letters ---
+
+  /** One after the other: what a dead letter displaces waits for its turn, so that no stack grows. */
+  readonly deadLetter = (queue: Queue<C>, message: Model.Message<C>, reason: Model.DeathReason): void => {
+    const { deadLetterExchange: exchange, deadLetterRoutingKey: routingKey } = queue.settings
+    if (exchange === undefined || this.#shared.deadLetter === undefined) return
+    this.#deaths.push({ message, reason, queue: queue.name, time: this.now(), exchange, routingKey })
+    if (this.#burying) return
+    this.#burying = true
+    try {
+      for (const death of this.#deaths) this.#bury(death)
+    } finally {
+      this.#deaths.length = 0
+      this.#burying = false
+    }
+  }
+
+  #bury(death: Model.Death<C>): void {
+    const exchange = this.exchanges.get(death.exchange)
+    const letter = this.#shared.deadLetter?.(death)
+    if (exchange === undefined || letter === undefined) return
+    const { deaths, message } = letter
+    this.publish(
+      exchange,
+      message,
+      death.reason === "rejected" ? undefined : (queue) => closesCycle(queue.name, deaths)
+    )
   }
 
   /** The default exchange: every queue is bound to it by its name. */
@@ -155,7 +205,7 @@ export class VirtualHost<C> implements Model.VirtualHost<C> {
 
   #follow(exchange: Exchange<Queue<C>>, message: Model.Message<C>, pass: number): void {
     const { furtherKeys } = message
-    const headers = exchange.type === "headers" ? this.#options.headers(message.content) ?? none : none
+    const headers = exchange.type === "headers" ? this.#shared.headers(message.content) ?? none : none
     let taken = this.#match(exchange, message.routingKey, headers, pass)
     // The other types look at no key.
     if (furtherKeys !== undefined && (exchange.type === "direct" || exchange.type === "topic")) {

@@ -23,12 +23,9 @@ describe("arguments", () => {
     assert.strictEqual(sameValue(right, left), expected)
   })
 
-  it("names the first that counts, and passes over what does not", () => {
-    assert.isUndefined(differing("queue", { custom: 1 }, { custom: 2 }))
-    assert.strictEqual(
-      differing("queue", { "x-max-length": 1 }, { "x-max-length": 2, "x-expires": 1 }),
-      "x-expires"
-    )
-    assert.strictEqual(differing("exchange", { "alternate-exchange": "a" }, { "x-expires": 1 }), "alternate-exchange")
+  it("names the first that differs, of those that count", () => {
+    assert.isUndefined(differing(["b"], { a: 1 }, { a: 2 }))
+    assert.strictEqual(differing(["a", "b", "c"], { a: 1, b: 1n, c: 1 }, { a: 1, b: 1, c: 2 }), "c")
+    assert.strictEqual(differing(["b", "a"], { a: 1 }, { b: 1 }), "b")
   })
 })
