@@ -6,6 +6,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
@@ -18,7 +19,11 @@ import * as Fault from "./Fault.ts"
 import { ConnectionFace } from "./internal/face091/connection.ts"
 import type { Content } from "./internal/face091/content.ts"
 import { deadLetter } from "./internal/face091/deadLetter.ts"
+import { offered } from "./internal/face091/login.ts"
+import { randomName } from "./internal/face091/names.ts"
+import { profiles } from "./internal/face091/profile.ts"
 import { fault } from "./internal/face091/refusals.ts"
+import { ReplyTo } from "./internal/face091/replyTo.ts"
 import { Faults } from "./internal/faults.ts"
 import { record } from "./internal/recording.ts"
 import * as Model from "./Model.ts"
@@ -129,7 +134,31 @@ export interface User {
 }
 
 /**
- * Where a broker listens, and who may come in besides `guest`.
+ * The version of RabbitMQ whose rules a broker keeps to. Those of 4.3 that 3.10 has not:
+ *
+ * - a queue must be durable or exclusive (541, and the connection ends);
+ * - `basic.qos` with `global` bounds each consumer made afterwards, as one without does;
+ * - who acknowledges too late loses its consumer (`basic.cancel`), and not its channel;
+ * - `frame_max` is at least 8192, also during the handshake; a message has at most 16 MiB, where 3.10 takes 128.
+ *
+ * What is said of 3.10 is held against RabbitMQ 3.10.8 by this project's tests; 4.3's rules are taken from its source, and
+ * proved on this broker alone.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Profile = "3.10" | "4.3"
+
+/**
+ * A way to log in. RABBIT-CR-DEMO is RabbitMQ's example of one that asks back.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Mechanism = "PLAIN" | "AMQPLAIN" | "RABBIT-CR-DEMO"
+
+/**
+ * Where a broker listens, what its rules are, and who may come in besides `guest`.
  *
  * @since 0.1.0
  * @category models
@@ -140,10 +169,25 @@ export interface Options {
   /** 0 takes a free port. Default: 5672. */
   readonly port?: number | undefined
   readonly tls?: Transport.TlsOptions | undefined
+  /** Default: "3.10". */
+  readonly profile?: Profile | undefined
   /** Virtual hosts besides "/", open to `guest`. Default: none. */
   readonly vhosts?: ReadonlyArray<string> | undefined
   /** Default: none. */
   readonly users?: ReadonlyArray<User> | undefined
+  /** What clients may log in with, in the order they are told. Default: PLAIN, AMQPLAIN, as with RabbitMQ. */
+  readonly mechanisms?: ReadonlyArray<Mechanism> | undefined
+  /** Whether a client may go on with a new secret (`connection.update-secret`). Default: always, as with RabbitMQ's own users. */
+  readonly acceptSecret?: ((user: string, secret: Redacted.Redacted) => boolean) | undefined
+  /**
+   * How long a delivery may stay unacknowledged: RabbitMQ's `consumer_timeout`. Default: for ever (RabbitMQ: 30 minutes).
+   */
+  readonly consumerTimeout?: Exclude<Duration.DurationInput, number | bigint> | undefined
+  /**
+   * What follows `amq.gen-` and `amq.ctag-` in the names of queues and consumers without one; never twice the same.
+   * Default: 22 random characters, as with RabbitMQ.
+   */
+  readonly generateName?: (() => string) | undefined
 }
 
 /**
@@ -161,14 +205,28 @@ export const make = (
     const server = yield* Transport.TransportServer
     const clock = yield* Effect.clock
     const now = () => clock.unsafeCurrentTimeMillis()
+    const due = (deadline: number): void => timer.due(deadline)
+    const generateName = options.generateName ?? randomName
     const model = Model.make<Content>({
       now,
-      onDeadline: (deadline) => timer.due(deadline),
+      onDeadline: due,
+      generateName,
       deadLetter,
       headers: ({ properties }) => properties.decoded.headers
     })
     const faces = new Set<ConnectionFace>()
-    let tags = 0
+    const common = {
+      model,
+      now,
+      due,
+      generateName,
+      profile: profiles[options.profile ?? "3.10"],
+      replyTo: new ReplyTo(),
+      mechanisms: offered(options.mechanisms ?? ["PLAIN", "AMQPLAIN"]),
+      acceptSecret: options.acceptSecret ?? (() => true),
+      ackTimeout: Duration.toMillis(options.consumerTimeout ?? Duration.infinity),
+      onGone: (face: ConnectionFace) => void faces.delete(face)
+    }
 
     const addVhost = (name: string): void => {
       model.addVhost(name)
@@ -181,7 +239,6 @@ export const make = (
     for (const vhost of options.vhosts ?? []) addVhost(vhost)
     for (const user of options.users ?? []) addUser(user)
 
-    const due = (deadline: number): void => timer.due(deadline)
     const faults = new Faults({ now, due })
     const timer = yield* Timer.make(clock, {
       nextDeadline: () => {
@@ -200,15 +257,7 @@ export const make = (
       const faulty = faults.accept(pipe)
       if (faulty === undefined) return
       const attend = (face: ConnectionFace) => faults.attend(faulty, face)
-      const face = new ConnectionFace({
-        pipe: faulty,
-        model,
-        now,
-        due,
-        generateTag: () => String(++tags),
-        onNews: attend,
-        onGone: (face) => void faces.delete(face)
-      })
+      const face = new ConnectionFace({ ...common, pipe: faulty, onNews: attend })
       faces.add(face)
       attend(face)
     }
@@ -263,14 +312,31 @@ export const layer = (options?: Options): Layer.Layer<Broker, ListenError, Trans
   Layer.scoped(Broker, make(options))
 
 /**
+ * What a broker in memory is made with: it needs no place to listen.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface MemoryOptions extends Omit<Options, "host" | "port" | "tls"> {}
+
+/**
  * A broker in memory together with the Transport that reaches it: `memory://` connections need nothing else, and time is
  * whatever Clock the program has, so that tests run under TestClock.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerMemory: Layer.Layer<Broker | Transport.Transport> = Layer.provideMerge(
-  // A hub of our own has every port free.
-  Layer.orDie(layer()),
-  Transport.layerMemory
-)
+export const layerMemoryWith = (options: MemoryOptions): Layer.Layer<Broker | Transport.Transport> =>
+  Layer.provideMerge(
+    // A hub of our own has every port free.
+    Layer.orDie(layer(options)),
+    Transport.layerMemory
+  )
+
+/**
+ * The same as it comes: for most tests.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerMemory: Layer.Layer<Broker | Transport.Transport> = layerMemoryWith({})

@@ -61,6 +61,17 @@ export interface Message<out C> {
 }
 
 /**
+ * A message and the queues, by name, that it was for when it was routed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Routed<out C> {
+  readonly message: Message<C>
+  readonly queues: ReadonlyArray<string>
+}
+
+/**
  * Why a message left a queue without having been processed: a client refused it, it waited too long, the queue was full,
  * or it came back too often.
  *
@@ -320,6 +331,10 @@ export interface Client<in out C> {
   unbindExchange(binding: ExchangeBinding): Refusal | undefined
   /** How many queues it was for; `Rejected`: one of them was full and refused it, whatever the others did. */
   publish(message: Message<C>): number | "Rejected" | Refusal
+  /** The first half of `publish`: whether the message may go where, by what is bound now. Changes nothing. */
+  route(message: Message<C>): Routed<C> | Refusal
+  /** The second half, at any time later: as `publish`, to those of the queues that there are then. */
+  deliver(routed: Routed<C>): number | "Rejected"
   /** Why `publish` would refuse any message to this exchange; it need not be asked before. */
   canPublish(exchange: string): Refusal | undefined
   /** The oldest ready entry, if any; `queue.readyCount` is what remains. */

@@ -43,9 +43,13 @@ const broker = Command.make(
     controlHost: Options.text("control-host").pipe(
       Options.withDefault("127.0.0.1"),
       Options.withDescription("address for control to listen on: who reaches it may do all of that")
+    ),
+    profile: Options.choice("profile", ["3.10", "4.3"]).pipe(
+      Options.withDefault("3.10" as const),
+      Options.withDescription("the version of RabbitMQ whose rules it keeps to")
     )
   },
-  ({ control, controlHost, host, port, vhost }) =>
+  ({ control, controlHost, host, port, profile, vhost }) =>
     Effect.gen(function*() {
       const broker = yield* Broker.Broker
       yield* Console.log(`listening on ${broker.host}:${broker.port}`)
@@ -56,7 +60,7 @@ const broker = Command.make(
       return yield* Effect.never
     }).pipe(
       Effect.scoped,
-      Effect.provide(Layer.provide(Broker.layer({ host, port, vhosts: vhost }), NodeTransport.layerServer)),
+      Effect.provide(Layer.provide(Broker.layer({ host, port, profile, vhosts: vhost }), NodeTransport.layerServer)),
       Effect.catchTag("ListenError", (error) => Effect.zipRight(Console.error(error.message), Effect.fail(error)))
     )
 ).pipe(Command.withDescription("runs a broker for AMQP 0-9-1, in memory: it keeps nothing when it ends"))

@@ -3,15 +3,19 @@ import { consumerOrder } from "./consumerOrder.ts"
 import { consuming } from "./consuming.ts"
 import { conversations } from "./conversations.ts"
 import { deadLettering } from "./deadLettering.ts"
+import { faults } from "./endings.ts"
 import { headersExchanges } from "./headers.ts"
 import { life } from "./life.ts"
 import { permissions } from "./permissions.ts"
 import type { It } from "./place.ts"
 import { publishing } from "./publishing.ts"
+import { qosCases } from "./qos.ts"
 import { queueArguments } from "./queueArguments.ts"
 import { queueLimits } from "./queueLimits.ts"
+import { replyTo } from "./replyTo.ts"
 import { alternates, exchangeBindings, furtherKeys } from "./routing.ts"
 import { exchanges, queues, routing } from "./topology.ts"
+import { transactions } from "./transactions.ts"
 
 export const behaviour = (it: It): void => {
   queues(it)
@@ -28,6 +32,10 @@ export const behaviour = (it: It): void => {
   queueLimits(it)
   deadLettering(it)
   consumerOrder(it)
+  qosCases(it)
+  transactions(it)
+  replyTo(it)
   life(it)
   conversations(it)
+  faults(it)
 }

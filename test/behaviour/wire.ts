@@ -41,7 +41,8 @@ export const content = (
   return payload.length === 0 ? [header] : [header, { _tag: "BodyFrame", channel, payload }]
 }
 
-const encode = (each: Frame.Frame | Method.Method | Uint8Array): Uint8Array => {
+/** What is sent, octet by octet; a method alone is one on channel 1, or 0 for class connection. */
+export const octetsOf = (each: Frame.Frame | Method.Method | Uint8Array): Uint8Array => {
   if (each instanceof Uint8Array) return each
   switch (each._tag) {
     case "MethodFrame":
@@ -102,7 +103,7 @@ export const make = (pipe: Transport.Pipe): Effect.Effect<Wire> =>
           : Effect.map(until(start), (rest) => [line, ...rest]))
     return {
       pipe,
-      send: (...frames) => Effect.sync(() => void pipe.write(Buffer.concat(frames.map(encode)))),
+      send: (...frames) => Effect.sync(() => void pipe.write(Buffer.concat(frames.map(octetsOf)))),
       next,
       until,
       rest: until("end")

@@ -198,6 +198,53 @@ const servesPika = (url: string) =>
     ])
   })
 
+const pikaModes = `
+import pika, sys
+from pika.exceptions import *
+connection = pika.BlockingConnection(pika.URLParameters(sys.argv[1]))
+channel = connection.channel()
+queue = channel.queue_declare("", exclusive=True).method.queue
+print("named", len(queue), queue[:8])
+channel.tx_select()
+channel.basic_publish("", queue, b"1")
+print("before", channel.queue_declare(queue, passive=True).method.message_count)
+channel.tx_commit()
+print("after", channel.queue_declare(queue, passive=True).method.message_count)
+method, properties, body = channel.basic_get(queue)
+channel.basic_ack(method.delivery_tag)
+channel.basic_publish("", queue, b"2")
+channel.tx_rollback()
+channel.basic_nack(method.delivery_tag, requeue=True)
+channel.tx_commit()
+print("back", [channel.basic_get(queue, auto_ack=True)[2] for n in range(2)])
+try:
+    channel.confirm_delivery()
+except ChannelClosedByBroker as error:
+    print("closed", error.reply_code, error.reply_text)
+asking = connection.channel()
+answers = []
+asking.basic_consume("amq.rabbitmq.reply-to", lambda c, m, p, b: answers.append((p.correlation_id, b)), auto_ack=True)
+asking.basic_publish("", queue, b"ping", pika.BasicProperties(reply_to="amq.rabbitmq.reply-to", correlation_id="7"))
+answering = pika.BlockingConnection(pika.URLParameters(sys.argv[1])).channel()
+method, properties, body = asking.basic_get(queue, auto_ack=True)
+answering.basic_publish("", properties.reply_to, body + b" pong", pika.BasicProperties(correlation_id=properties.correlation_id))
+while not answers:
+    connection.process_data_events(1)
+print("answered", answers)
+connection.close()
+`
+
+const pika43 = `
+import pika, sys
+from pika.exceptions import *
+channel = pika.BlockingConnection(pika.URLParameters(sys.argv[1])).channel()
+print("durable", channel.queue_declare("q", durable=True).method.queue)
+try:
+    channel.queue_declare("transient")
+except ConnectionClosedByBroker as error:
+    print("closed", error.reply_code, error.reply_text.splitlines()[0])
+`
+
 const servesKombu = (url: string) =>
   Effect.gen(function*() {
     const { stdout } = yield* Foreign.python(kombu, [url])
@@ -215,6 +262,19 @@ const servesKombu = (url: string) =>
 describeWith(["python3-pika", "python3-kombu", "amqp-tools"], "the embedded broker over TCP", () => {
   layer(Live, { excludeTestServices: true })((it) => {
     it.effect("serves pika: confirms, returns, get, requeue, prefetch, refusals", () => Effect.flatMap(url, servesPika))
+
+    it.effect("serves pika: transactions, direct reply-to, names", () =>
+      Effect.gen(function*() {
+        const { stdout } = yield* Foreign.python(pikaModes, [yield* url])
+        assert.deepStrictEqual(lines(stdout), [
+          "named 30 amq.gen-",
+          "before 0",
+          "after 1",
+          "back [b'1', None]",
+          "closed 406 PRECONDITION_FAILED - cannot switch from tx to confirm mode",
+          "answered [('7', b'ping pong')]"
+        ])
+      }))
 
     it.effect("serves kombu: producer, consumer, simple queue", () => Effect.flatMap(url, servesKombu))
 
@@ -246,6 +306,21 @@ describeWith(["python3-pika", "python3-kombu", "amqp-tools"], "the embedded brok
         yield* tools(url)
         yield* servesPika(url)
         yield* servesKombu(url)
+      }).pipe(Effect.scoped))
+
+    it.effect("keeps to the rules of 4.3 when it is told to", () =>
+      Effect.gen(function*() {
+        const broker = yield* start(
+          process.execPath,
+          ["--import", "tsx", "src/node/bin.ts", "broker", "--port", "0", "--profile", "4.3"],
+          { timeoutMillis: 60_000 }
+        )
+        const [, address] = yield* broker.seen(/listening on (\S+)\n/)
+        const { stdout } = yield* Foreign.python(pika43, [`amqp://guest:guest@${address}/%2F`])
+        assert.deepStrictEqual(lines(stdout), [
+          "durable q",
+          "closed 541 INTERNAL_ERROR - Feature `transient_nonexcl_queues` is deprecated."
+        ])
       }).pipe(Effect.scoped))
 
     it.effect("tells its clients when its program is asked to end", () =>

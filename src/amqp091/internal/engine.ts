@@ -15,7 +15,7 @@ import * as Frame from "../Frame.ts"
 import * as Method from "../Method.ts"
 import { ChannelNumbers } from "./channelNumbers.ts"
 import { ContentAssembly } from "./contentAssembly.ts"
-import type { Role } from "./engineRules.ts"
+import type { Goodbye, Offence, Role } from "./engineRules.ts"
 import {
   acceptable,
   channelClass,
@@ -23,13 +23,16 @@ import {
   connectionClass,
   connectionClose,
   expected,
+  goodbyeOf,
+  handshakeFrameMax,
+  headerFault,
   isGoodbye,
-  replyCodeOf,
-  replyTextOf
+  replyTextOf,
+  slack
 } from "./engineRules.ts"
 import { FrameParser } from "./frameParser.ts"
 
-export type { Role } from "./engineRules.ts"
+export type { Goodbye, Offence, Role } from "./engineRules.ts"
 
 /** A method that announces a content. @internal */
 export type ContentMethod = Method.BasicPublish | Method.BasicDeliver | Method.BasicReturn | Method.BasicGetOk
@@ -73,19 +76,16 @@ export interface EngineOptions<P> {
   readonly handler: EngineHandler<P>
   readonly maxMessageSize: number
   readonly limits?: DecodeOptions | undefined
+  /** The largest frame before `tune`. */
+  readonly handshakeFrameMax?: number | undefined
+  /** Other words for a fault of the peer's than the engine's; `undefined` leaves it these. */
+  readonly goodbye?: ((fault: FrameError, offence: Offence | undefined) => Goodbye | undefined) | undefined
 }
-
-// Before tune-ok both sides keep to this: RabbitMQ 4.1 and later take a large token in start-ok (0-9-1 says 4096).
-const handshakeFrameMax = 8192
 
 // Long enough for a turn of the event loop, which reads what has arrived meanwhile.
 const grace = 100
 
 const framing = { head: Frame.encodeBodyStart, tail: Frame.encodeBodyEnd }
-
-// A fault of a method has its name: the peer is told its numbers too.
-const idsOf = new Map(Method.definitions.map((definition) => [definition.name, definition]))
-const noIds = { classId: 0, methodId: 0 }
 
 interface ChannelState<P> {
   /** `opening` and `open` take frames; `closing`: we sent close, and drop everything but close and close-ok. */
@@ -94,9 +94,6 @@ interface ChannelState<P> {
 }
 
 const emptyBody = new Uint8Array(0)
-
-// The one class that has content.
-const basicClass = 60
 
 /** @internal */
 export class Engine<P> {
@@ -110,10 +107,14 @@ export class Engine<P> {
   private readonly read = new Allocation.Reading()
   readonly parser: FrameParser
   private readonly channels: Array<ChannelState<P> | undefined> = []
-  private numbers = new ChannelNumbers(65535)
+  /** Client role: made with the first channel. */
+  private numbers: ChannelNumbers | undefined
+  private channelMax = 65535
+  private channelCount = 0
+  private readonly goodbye: EngineOptions<P>["goodbye"]
   private readonly acceptable: ReadonlySet<string>
   private phase: string
-  private frameMax = handshakeFrameMax
+  private frameMax: number
   private heartbeatMillis = 0
   private lastReceived = 0
   private lastSent = 0
@@ -126,6 +127,8 @@ export class Engine<P> {
     this.properties = options.properties
     this.maxMessageSize = options.maxMessageSize
     this.limits = options.limits
+    this.goodbye = options.goodbye
+    this.frameMax = options.handshakeFrameMax ?? handshakeFrameMax
     this.acceptable = acceptable[options.role]
     this.phase = "fresh"
     this.parser = new FrameParser({
@@ -139,7 +142,7 @@ export class Engine<P> {
       },
       onProtocolHeader: (id, major, minor, revision) => this.receiveProtocolHeader(id, major, minor, revision)
     }, { expectProtocolHeader: options.role === "server" })
-    this.parser.maxFrameSize = handshakeFrameMax
+    this.parser.maxFrameSize = this.frameMax + slack[this.role]
   }
 
   get isOpen(): boolean {
@@ -173,24 +176,31 @@ export class Engine<P> {
       this.output.frames(0, (writer) => writer.raw(Frame.protocolHeader, 0, Frame.protocolHeader.length))
     } else if (this.phase !== "fresh" && this.phase !== "header" && this.phase !== "closing") {
       // A peer that did not speak AMQP yet cannot be told, and one that was told to go is not told again.
-      const { classId, methodId } = idsOf.get(fault.field) ?? noIds
-      this.encode(0, {
-        _tag: "ConnectionClose",
-        replyCode: replyCodeOf(fault),
-        replyText: replyTextOf(fault.message),
-        classId,
-        methodId
-      })
+      this.encode(0, { _tag: "ConnectionClose", ...this.goodbye?.(fault, this.offence()) ?? goodbyeOf(fault) })
     }
     this.die()
     this.handler.onFault(fault)
   }
 
+  private offence(): Offence | undefined {
+    const { offending } = this.parser
+    if (offending === undefined) return undefined
+    const state = this.channels[offending.channel]
+    return {
+      ...offending,
+      isOpen: this.phase === "open",
+      isChannelOpen: state !== undefined,
+      awaits: state?.content.method === undefined ? "method" : state.content.size < 0 ? "header" : "body",
+      frameMax: this.frameMax,
+      channels: this.channelCount,
+      channelMax: this.channelMax
+    }
+  }
+
   private die(): void {
     this.phase = "dead"
     this.parser.stopped = true
-    // The last words do not wait for bodies that nobody takes any more.
-    this.output.dropQueued()
+    this.output.dropQueued() // the last words do not wait for bodies that nobody takes any more
   }
 
   private fault(reason: FrameError["reason"], field: string, text: string): FrameError {
@@ -281,10 +291,10 @@ export class Engine<P> {
 
   private receiveOnClosed(channel: number, method: Method.Method): void {
     if (this.role === "server" && method._tag === "ChannelOpen") {
-      if (channel > this.numbers.max) {
-        throw this.fault("Channel", "channel.open", `channel ${channel} is above channel-max ${this.numbers.max}`)
+      if (this.channelCount >= this.channelMax) {
+        throw this.fault("Channel", "channel.open", `${this.channelCount} channels are open, and no more may be`)
       }
-      this.numbers.take(channel)
+      this.channelCount++
       this.channels[channel] = { state: "open", content: new ContentAssembly() }
       return this.handler.onMethod(channel, method)
     }
@@ -300,7 +310,8 @@ export class Engine<P> {
 
   private forget(channel: number): void {
     this.channels[channel] = undefined
-    this.numbers.release(channel)
+    this.channelCount--
+    this.numbers?.release(channel)
   }
 
   private contentOf(channel: number, frame: string): ContentAssembly<ContentMethod, P> | undefined {
@@ -316,9 +327,8 @@ export class Engine<P> {
     const content = this.contentOf(channel, "content header")
     if (content === undefined || content.method === undefined) return
     // 0-9-1 §4.2.6.1 makes another class a frame-error; a codec that keeps properties raw would not see it.
-    if (end - start >= 2 && ((bytes[start]! << 8) | bytes[start + 1]!) !== basicClass) {
-      throw this.fault("FrameType", "header.class", "only class basic has content")
-    }
+    const wrong = headerFault(this.role, bytes, start, end)
+    if (wrong !== undefined) throw this.fault("FrameType", ...wrong)
     if (content.size >= 0) throw this.fault("Unexpected", "content header", "a second content header")
     const { bodySize, properties } = this.properties.read(this.reader.reset(bytes, start, end))
     if (bodySize > this.maxMessageSize) return this.refuseSize(channel, content, content.method, bodySize)
@@ -411,13 +421,14 @@ export class Engine<P> {
 
   /** Both ends keep to this from now on. */
   tune(tuning: Tuning): void {
-    this.numbers = new ChannelNumbers(tuning.channelMax === 0 ? 65535 : tuning.channelMax)
+    this.channelMax = tuning.channelMax === 0 ? 65535 : tuning.channelMax
+    this.numbers = undefined
     this.frameMax = tuning.frameMax === 0 ? 131072 : tuning.frameMax
     this.output.maxBody = this.frameMax - 8
     // Without a limit of its own no frame needs more than the largest message.
     this.parser.maxFrameSize = tuning.frameMax === 0
       ? Math.max(this.frameMax, this.maxMessageSize + Frame.envelopeSize)
-      : tuning.frameMax
+      : tuning.frameMax + slack[this.role]
     this.heartbeatMillis = tuning.heartbeat * 1000
     if (this.role === "server" && !this.isEnding) this.phase = "tuned"
   }
@@ -483,8 +494,10 @@ export class Engine<P> {
 
   /** Client role: takes the wanted or the lowest free number and sends channel.open; `undefined` when it is not free. */
   openChannel(wanted?: number): number | undefined {
+    this.numbers ??= new ChannelNumbers(this.channelMax)
     const channel = wanted === undefined ? this.numbers.lowest() : this.numbers.claim(wanted)
     if (channel === undefined) return undefined
+    this.channelCount++
     this.channels[channel] = { state: "opening", content: new ContentAssembly() }
     this.send(channel, { _tag: "ChannelOpen" })
     return channel

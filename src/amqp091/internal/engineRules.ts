@@ -6,11 +6,19 @@
  */
 import type { FrameError } from "../../AmqpError.ts"
 import * as Method from "../Method.ts"
+import type { Offending } from "./frameParser.ts"
 
 /** @internal */
 export type Role = "client" | "server"
 
 type Tag = Method.Method["_tag"]
+
+// Before tune-ok both sides keep to this: RabbitMQ 4.1 and later take a large token in start-ok (0-9-1 says 4096).
+/** @internal */
+export const handshakeFrameMax = 8192
+
+/** By how much a frame may be too large: quite a few clients are wrong by an envelope (RabbitMQ). @internal */
+export const slack: Record<Role, number> = { client: 0, server: 8 }
 
 /** What may come on channel 0 before the connection is open, by what was sent last. @internal */
 export const expected: Record<Role, Record<string, ReadonlyArray<Tag>>> = {
@@ -67,6 +75,24 @@ export const isGoodbye = (bytes: Uint8Array, start: number, end: number, classId
   end - start >= 4 && bytes[start] === 0 && bytes[start + 1] === classId && bytes[start + 2] === 0 &&
   (bytes[start + 3] === close || bytes[start + 3] === close + 1)
 
+// The one class that has content.
+const basicClass = 60
+
+const wrongClass = ["header.class", "only class basic has content"] as const
+const wrongWeight = ["header.weight", "it must be 0"] as const
+
+/** What is wrong with a content header before its size; a client is lenient where RabbitMQ's server is not. @internal */
+export const headerFault = (
+  role: Role,
+  bytes: Uint8Array,
+  start: number,
+  end: number
+): readonly [field: string, text: string] | undefined => {
+  if (end - start < 4) return undefined
+  if (bytes[start] !== 0 || bytes[start + 1] !== basicClass) return wrongClass
+  return role === "server" && (bytes[start + 2] !== 0 || bytes[start + 3] !== 0) ? wrongWeight : undefined
+}
+
 const utf8Size = (code: number): number => code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4
 
 /** As much of a text as a goodbye can carry: 255 octets, no half characters. @internal */
@@ -83,8 +109,8 @@ export const replyTextOf = (text: string): string => {
   return kept
 }
 
-/** The specification's reply code for each kind of bad input (0-9-1 §1.7 "constants"). @internal */
-export const replyCodeOf = (fault: FrameError): number => {
+/** The specification's reply code for each kind of bad input (0-9-1 §1.7 "constants"). */
+const replyCodeOf = (fault: FrameError): number => {
   switch (fault.reason) {
     case "FrameEnd":
     case "FrameType":
@@ -104,4 +130,29 @@ export const replyCodeOf = (fault: FrameError): number => {
     default:
       return Method.ReplyCode.syntaxError
   }
+}
+
+/** What a peer is told that broke the protocol. @internal */
+export type Goodbye = Pick<Method.ConnectionClose, "replyCode" | "replyText" | "classId" | "methodId">
+
+/** The frame at fault, and where it came. @internal */
+export interface Offence extends Offending {
+  /** The connection is open. */
+  readonly isOpen: boolean
+  readonly isChannelOpen: boolean
+  /** What was to come on the channel. */
+  readonly awaits: "method" | "header" | "body"
+  readonly frameMax: number
+  readonly channels: number
+  readonly channelMax: number
+}
+
+// A fault of a method has its name: the peer is told its numbers too.
+const idsOf = new Map(Method.definitions.map((definition) => [definition.name, definition]))
+const noIds = { classId: 0, methodId: 0 }
+
+/** What a fault is called where nobody has other words for it. @internal */
+export const goodbyeOf = (fault: FrameError): Goodbye => {
+  const { classId, methodId } = idsOf.get(fault.field) ?? noIds
+  return { replyCode: replyCodeOf(fault), replyText: replyTextOf(fault.message), classId, methodId }
 }

@@ -50,7 +50,24 @@ export interface FrameHandler {
   onProtocolHeader(id: number, major: number, minor: number, revision: number): void
 }
 
+/**
+ * The frame in which a fault was found, with as much of its payload as was at hand.
+ *
+ * @internal
+ */
+export interface Offending {
+  readonly type: number
+  readonly channel: number
+  readonly size: number
+  readonly octets: Uint8Array
+  /** Where the frame should end, when that was the fault. */
+  readonly end: number | undefined
+}
+
 const none = new Uint8Array(0)
+
+// As much of a faulty frame as anybody wants to be told of.
+const largestSample = 128
 
 // What a carried frame starts with, and what is kept of a carry once it is empty.
 const smallestCarry = 512
@@ -66,6 +83,8 @@ export class FrameParser {
   maxFrameSize = 0
   /** Takes nothing any more: set by the handler, or after a fault. */
   stopped = false
+  /** Set with a fault, when at least the head of its frame has come. */
+  offending: Offending | undefined
 
   private readonly handler: FrameHandler
   // The envelope's seven octets, or the protocol header's eight, that came so far.
@@ -76,6 +95,8 @@ export class FrameParser {
   // Octets of the payload, and how many of them came; -1 while the head is not complete.
   private size = -1
   private seen = 0
+  private announced = 0
+  private wrongEnd: number | undefined
   private carry = none
   private state: "first" | "protocol" | "frames" = "first"
   private readonly server: boolean
@@ -97,11 +118,13 @@ export class FrameParser {
    */
   receive(bytes: Uint8Array, start: number, end: number): void {
     if (this.stopped) return
+    let at = start
+    let isPayload = false
     try {
-      let at = start
       if (this.state !== "frames") at = this.protocolHeader(bytes, at, end)
       while (at < end && !this.stopped) {
-        if (this.size >= 0) {
+        isPayload = this.size >= 0
+        if (isPayload) {
           at = this.payload(bytes, at, end)
         } else if (this.headSize === 0 && end - at >= 7) {
           this.envelope(bytes, at, end)
@@ -117,7 +140,32 @@ export class FrameParser {
       }
     } catch (error) {
       this.stopped = true
+      this.offending = isPayload ? this.sample(bytes, at, end) : this.headSample(bytes, at, end)
       throw error
+    }
+  }
+
+  private sample(bytes: Uint8Array, at: number, end: number): Offending {
+    const { announced: size, channel, type, wrongEnd } = this
+    const isCarried = this.seen > 0 && type !== frameBody
+    const octets = isCarried
+      ? this.carry.subarray(0, Math.min(this.seen, size))
+      : bytes.subarray(at, Math.min(at + size, end))
+    return { type, channel, size, octets: octets.slice(0, largestSample), end: wrongEnd }
+  }
+
+  private headSample(bytes: Uint8Array, at: number, end: number): Offending | undefined {
+    const isSplit = this.headSize > 0
+    const head = isSplit ? this.head.subarray(0, this.headSize) : bytes.subarray(at, end)
+    if (this.state !== "frames" || head.length < 7) return undefined
+    const size = sizeOf(head, 0)
+    const from = isSplit ? at : at + 7
+    return {
+      type: head[0]!,
+      channel: (head[1]! << 8) | head[2]!,
+      size,
+      octets: bytes.slice(from, Math.min(from + Math.min(size, largestSample), end)),
+      end: undefined
     }
   }
 
@@ -169,7 +217,7 @@ export class FrameParser {
   private envelope(bytes: Uint8Array, at: number, end: number): void {
     const type = bytes[at]!
     this.checkType(type, bytes, at, end)
-    const size = ((bytes[at + 3]! << 24) | (bytes[at + 4]! << 16) | (bytes[at + 5]! << 8) | bytes[at + 6]!) >>> 0
+    const size = sizeOf(bytes, at)
     const max = this.maxFrameSize
     if (max !== 0 && size + envelopeSize > max) {
       this.fail("FrameSize", "frame.size", 3, `a frame of ${size + envelopeSize} octets, and ${max} are allowed`)
@@ -178,6 +226,7 @@ export class FrameParser {
     this.type = type
     this.channel = (bytes[at + 1]! << 8) | bytes[at + 2]!
     this.size = size
+    this.announced = size
     this.seen = 0
   }
 
@@ -225,6 +274,7 @@ export class FrameParser {
 
   private finish(octet: number): void {
     if (octet !== frameEnd) {
+      this.wrongEnd = octet
       this.fail("FrameEnd", "frame.end", this.size + 7, `0x${octet.toString(16).padStart(2, "0")} is not 0xce`)
     }
     this.size = -1
@@ -240,6 +290,9 @@ export class FrameParser {
     throw new FrameError({ reason, field, offset, text })
   }
 }
+
+const sizeOf = (head: Uint8Array, at: number): number =>
+  ((head[at + 3]! << 24) | (head[at + 4]! << 16) | (head[at + 5]! << 8) | head[at + 6]!) >>> 0
 
 const printable = (octet: number): string =>
   octet >= 0x20 && octet < 0x7f && octet !== 0x5c

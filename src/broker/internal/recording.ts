@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Published } from "../Broker.ts"
-import type { Publish } from "./face091/channel.ts"
+import type { Publish } from "./face091/peer.ts"
 import type { Faults } from "./faults.ts"
 
 // Of bodies: a program that publishes large ones must not fill the memory with those that nobody looks at.

@@ -288,7 +288,8 @@ describe("Engine, what a peer may not do", () => {
       to: "server",
       code: 501,
       reason: "FrameSize",
-      bytes: () => [Uint8Array.of(1, 0, 1, 0, 0, 0x0f, 0xf9)]
+      // A server lets eight octets pass.
+      bytes: () => [Uint8Array.of(1, 0, 1, 0, 0, 0x10, 0x01)]
     },
     "a heartbeat with a payload": { to: "client", code: 501, reason: "FrameSize", bytes: () => [raw(8, 0, [1])] },
     "a heartbeat on a channel": { to: "client", code: 501, reason: "FrameType", bytes: (n) => [raw(8, n, [])] },
@@ -362,11 +363,11 @@ describe("Engine, what a peer may not do", () => {
       reason: "Channel",
       bytes: (n) => [frame(n, { _tag: "ChannelOpen" })]
     },
-    "channel.open above channel-max": {
+    "channel.open beyond channel-max channels, whatever their numbers": {
       to: "server",
       code: 504,
       reason: "Channel",
-      bytes: () => [frame(2048, { _tag: "ChannelOpen" })]
+      bytes: () => Array.from({ length: 2047 }, (_, index) => frame(5000 + index, { _tag: "ChannelOpen" }))
     },
     "channel.close of a channel that is not open": {
       to: "client",

@@ -5,92 +5,29 @@
  */
 import type { RawProperties } from "../../../amqp091/internal/rawProperties.ts"
 import * as Method from "../../../amqp091/Method.ts"
-import type { Client, Consumer, Entry, Refusal } from "../../Model.ts"
+import type { Client, Refusal } from "../../Model.ts"
 import * as Model from "../../Model.ts"
-import { consumerPriority } from "./consumerArguments.ts"
+import { Consuming } from "./consuming.ts"
 import type { Content } from "./content.ts"
-import { withDeliveryCount } from "./deadLetter.ts"
-import { furtherKeys, withoutBcc } from "./furtherKeys.ts"
-import { expirationFault, Publication } from "./publication.ts"
+import { stripped } from "./names.ts"
+import type { ChannelPeer, Publisher } from "./peer.ts"
+import { transientQueuesDenied } from "./profile.ts"
+import { Publishing } from "./publishing.ts"
 import type { Fault } from "./refusals.ts"
-import { fault, isHard, toFault } from "./refusals.ts"
-
-/** The connection, as its channels see it. @internal */
-export interface ChannelPeer {
-  readonly send: (channel: number, method: Method.Method) => void
-  readonly sendContent: (
-    channel: number,
-    method: Method.BasicDeliver | Method.BasicReturn | Method.BasicGetOk,
-    content: Content
-  ) => void
-  /** The client's own socket takes more: one that does not read must not fill our memory. */
-  readonly hasRoom: boolean
-  readonly cancelNotify: boolean
-  /** Who the client is. */
-  readonly user: string
-  readonly vhost: string
-  readonly closeChannel: (channel: number, fault: Fault, method: Method.Method) => void
-  readonly closeConnection: (fault: Fault, method: Method.Method) => void
-  readonly generateTag: () => string
-}
-
-/** A publish, before its channel has seen it. @internal */
-export interface Publish {
-  readonly channel: ChannelFace
-  readonly number: number
-  readonly method: Method.BasicPublish
-  readonly content: Content
-  /** Gives it to the channel. */
-  readonly take: () => void
-}
-
-/** Sees each publish, and decides what becomes of it. @internal */
-export type PublishHook = (publish: Publish) => void
-
-interface Unacked {
-  readonly entry: Entry<Content>
-  readonly consumer: Subscription | undefined
-}
-
-interface Subscription {
-  readonly tag: string
-  readonly noAck: boolean
-  readonly prefetch: number
-  unacked: number
-  consumer: Consumer | undefined
-}
-
-/** A name as RabbitMQ takes it where things are declared, deleted or bound. */
-const oneLine = (name: string): string => name.replaceAll(/[\r\n]/g, "")
-
-const exchangeBinding = (method: Method.ExchangeBind | Method.ExchangeUnbind): Model.ExchangeBinding => ({
-  destination: oneLine(method.destination),
-  source: oneLine(method.source),
-  routingKey: method.routingKey,
-  arguments: method.arguments
-})
-/** With the number of times it came back, from `least` on, where the queue counts them. */
-const contentOf = ({ deliveryCount, message }: Entry<Content>, least: number): Content =>
-  deliveryCount === undefined || deliveryCount < least
-    ? message.content
-    : withDeliveryCount(message.content, deliveryCount)
+import { fault, isHard, isHardCode, toFault } from "./refusals.ts"
+import { isReplyQueue } from "./replyTo.ts"
+import type { Outcome } from "./transaction.ts"
+import type { Held } from "./unacknowledged.ts"
+import { Unacknowledged } from "./unacknowledged.ts"
 
 /** @internal */
-export class ChannelFace {
+export class ChannelFace implements Publisher {
   private readonly number: number
   private readonly peer: ChannelPeer
   private readonly client: Client<Content>
-  private readonly subscriptions = new Map<string, Subscription>()
-  private readonly unacked = new Map<number, Unacked>()
-  private nextTag = 1
-  private confirming = false
-  private published = 0
-  private confirmed = 0
-  /** A publish is never answered for: `multiple` would do it. */
-  private hasLost = false
-  private consumerPrefetch = 0
-  private channelPrefetch = 0
-  private consumed = 0
+  private readonly unacknowledged = new Unacknowledged()
+  private readonly consuming: Consuming
+  private readonly publishing: Publishing
   /** What an empty queue name means (0-9-1, queue.bind: "the last declared queue on the channel"). */
   private lastQueue: string | undefined
 
@@ -98,68 +35,49 @@ export class ChannelFace {
     this.number = number
     this.peer = peer
     this.client = client
+    this.consuming = new Consuming(number, peer, client, this.unacknowledged)
+    this.publishing = new Publishing(number, peer, client, this.consuming)
   }
 
   /** Its consumers and what it did not settle go back to the model. */
   release(): void {
+    this.consuming.release()
     this.client.release()
   }
 
   /** Room or credit may have come back. */
   resume(): void {
-    // Together: else the first consumer would take all there is before the second has its turn.
-    this.client.together(() => {
-      for (const subscription of this.subscriptions.values()) subscription.consumer?.resume()
-    })
+    this.consuming.resume()
   }
 
-  /** Answers for all publishes since the last time, in one frame. */
+  /** Answers for all publishes since the last time. */
   confirm(): void {
-    if (!this.confirming || this.confirmed === this.published) return
-    if (this.hasLost) return this.confirmEach()
-    const multiple = this.published - this.confirmed > 1
-    this.confirmed = this.published
-    this.peer.send(this.number, { _tag: "BasicAck", deliveryTag: this.published, multiple })
+    this.publishing.confirm()
   }
-
-  private confirmEach(): void {
-    while (this.confirmed < this.published) {
-      this.peer.send(this.number, { _tag: "BasicAck", deliveryTag: ++this.confirmed, multiple: false })
-    }
-  }
-
-  // --- Faults on demand ---
 
   get isConfirming(): boolean {
-    return this.confirming
+    return this.publishing.isConfirming
   }
 
-  /** Refuses the publish that has come. */
   nack(): void {
-    this.confirm()
-    this.confirmed = ++this.published
-    this.peer.send(this.number, { _tag: "BasicNack", deliveryTag: this.published, multiple: false, requeue: false })
+    this.publishing.nack()
   }
 
-  /** Never answers for the publish that has come, which `take` gives to the queues, if it is there. */
   lose(take?: () => void): void {
-    this.confirm()
-    if (take === undefined) this.published++
-    else take()
-    this.confirmed = this.published
-    this.hasLost = true
+    this.publishing.lose(take)
   }
 
-  /** Ends consumers as if their queue had gone; how many. */
   cancelConsumers(isMeant: (tag: string, queue: string) => boolean): number {
-    const meant = Array.from(this.subscriptions.values()).filter(({ consumer, tag }) =>
-      consumer !== undefined && isMeant(tag, consumer.queue.name)
-    )
-    for (const subscription of meant) {
-      subscription.consumer?.cancel()
-      this.cancelled(subscription)
-    }
-    return meant.length
+    return this.consuming.cancelConsumers(isMeant)
+  }
+
+  nextDeadline(): number {
+    return this.consuming.nextDeadline()
+  }
+
+  tick(now: number): void {
+    const late = this.consuming.expire(now)
+    if (late !== undefined) this.peer.closeChannel(this.number, late)
   }
 
   receive(method: Method.Method): void {
@@ -167,16 +85,13 @@ export class ChannelFace {
       case "ChannelOpen":
         return this.answer({ _tag: "ChannelOpenOk" })
       case "ChannelFlow":
-        if (!method.active) {
-          return this.peer.closeConnection(fault(Method.ReplyCode.notImplemented, "active=false"), method)
-        }
-        return this.answer({ _tag: "ChannelFlowOk", active: true })
+        return this.ends(method, this.flow(method))
       case "ExchangeDeclare":
         return this.exchangeDeclare(method)
       case "ExchangeDelete":
         return this.done(
           method,
-          this.client.deleteExchange(oneLine(method.exchange), { ifUnused: method.ifUnused }),
+          this.client.deleteExchange(stripped(method.exchange), { ifUnused: method.ifUnused }),
           () => method.noWait ? undefined : { _tag: "ExchangeDeleteOk" }
         )
       case "ExchangeBind":
@@ -194,17 +109,9 @@ export class ChannelFace {
       case "QueueDeclare":
         return this.queueDeclare(method)
       case "QueueBind":
-        return this.withBinding(method, (binding) =>
-          this.done(
-            method,
-            this.client.bindQueue(binding),
-            () => method.noWait ? undefined : { _tag: "QueueBindOk" }
-          ))
+        return this.queueBind(method)
       case "QueueUnbind":
-        return this.withBinding(
-          method,
-          (binding) => this.done(method, this.client.unbindQueue(binding), () => ({ _tag: "QueueUnbindOk" }))
-        )
+        return this.queueUnbind(method)
       case "QueuePurge":
         return this.withQueue(
           method,
@@ -219,63 +126,96 @@ export class ChannelFace {
         return this.withQueue(method, (queue) =>
           this.done(
             method,
-            this.client.deleteQueue(oneLine(queue), { ifUnused: method.ifUnused, ifEmpty: method.ifEmpty }),
+            this.client.deleteQueue(stripped(queue), { ifUnused: method.ifUnused, ifEmpty: method.ifEmpty }),
             (messageCount) => method.noWait ? undefined : { _tag: "QueueDeleteOk", messageCount }
           ))
       case "BasicQos":
         return this.qos(method)
       case "BasicConsume":
-        return this.consume(method)
+        return this.withQueue(method, (queue) => this.ends(method, this.consuming.consume(method, queue)))
       case "BasicCancel":
-        this.cancel(method.consumerTag)
+        this.consuming.cancel(method.consumerTag)
         if (!method.noWait) this.answer({ _tag: "BasicCancelOk", consumerTag: method.consumerTag })
         return
+      case "BasicCancelOk":
+        if (!this.peer.profile.cancelsLateConsumers) return this.unimplemented(method)
+        return this.consuming.cancel(method.consumerTag)
       case "BasicGet":
-        return this.get(method)
+        return this.withQueue(method, (queue) => this.ends(method, this.consuming.get(method, queue)))
       case "BasicAck":
-        return this.settle(method, method.deliveryTag, method.multiple, (entry) => entry.settle())
+        return this.settle(method, method.deliveryTag, method.multiple, "settle")
       case "BasicReject":
-        return this.giveBack(method, method.deliveryTag, false, method.requeue)
+        return this.settle(method, method.deliveryTag, false, method.requeue ? "requeue" : "discard")
       case "BasicNack":
-        return this.giveBack(method, method.deliveryTag, method.multiple, method.requeue)
+        return this.settle(method, method.deliveryTag, method.multiple, method.requeue ? "requeue" : "discard")
       case "BasicRecover":
       case "BasicRecoverAsync":
         return this.recover(method)
       case "ConfirmSelect":
-        this.confirming = true
-        if (!method.noWait) this.answer({ _tag: "ConfirmSelectOk" })
-        return
-      default:
-        return this.peer.closeConnection(
-          fault(Method.ReplyCode.notImplemented, `${Method.name(method)} is not implemented`),
-          method
+        return this.done(
+          method,
+          this.publishing.selectConfirm(),
+          () => method.noWait ? undefined : { _tag: "ConfirmSelectOk" }
         )
+      case "TxSelect":
+        return this.done(method, this.publishing.selectTransaction(), () => ({ _tag: "TxSelectOk" }))
+      case "TxCommit":
+        return this.commit(method)
+      case "TxRollback":
+        return this.rollback(method)
+      default:
+        return this.unimplemented(method)
     }
   }
+
+  publish(method: Method.BasicPublish, properties: RawProperties, body: Uint8Array): void {
+    this.ends(
+      method,
+      method.immediate
+        ? fault(Method.ReplyCode.notImplemented, "immediate=true")
+        : this.publishing.publish(method, properties, body)
+    )
+  }
+
+  // --- Answers ---
 
   private answer(method: Method.Method): void {
     this.peer.send(this.number, method)
   }
 
-  private refuse(method: Method.Method, refusal: Refusal): void {
-    if (isHard(refusal)) this.peer.closeConnection(toFault(refusal), method)
-    else this.peer.closeChannel(this.number, toFault(refusal), method)
+  /** Over what ends the channel or the connection, if anything did. */
+  private ends(method: Method.Method, wrong: Refusal | Fault | undefined): void {
+    if (wrong === undefined) return
+    const isRefusal = Model.isRefusal(wrong)
+    const reason = isRefusal ? toFault(wrong) : wrong
+    if (isRefusal ? isHard(wrong) : isHardCode(reason.code)) this.peer.closeConnection(reason, method)
+    else this.peer.closeChannel(this.number, reason, method)
   }
 
   private done<A>(
     method: Method.Method,
-    result: A | Refusal,
+    result: A | Refusal | Fault,
     answer: (result: A) => Method.Method | undefined
   ): void {
-    if (Model.isRefusal(result)) return this.refuse(method, result)
+    if (Model.isRefusal(result) || isFault(result)) return this.ends(method, result)
     const reply = answer(result)
     if (reply !== undefined) this.answer(reply)
+  }
+
+  private unimplemented(method: Method.Method): void {
+    this.ends(method, fault(Method.ReplyCode.commandInvalid, "unimplemented method"))
+  }
+
+  private flow(method: Method.ChannelFlow): Fault | undefined {
+    if (!method.active) return fault(Method.ReplyCode.notImplemented, "active=false")
+    this.answer({ _tag: "ChannelFlowOk", active: true })
+    return undefined
   }
 
   // --- Topology ---
 
   private exchangeDeclare(method: Method.ExchangeDeclare): void {
-    const exchange = oneLine(method.exchange)
+    const exchange = stripped(method.exchange)
     const result = method.passive
       ? this.client.findExchange(exchange)
       : this.client.declareExchange(exchange, method.type, {
@@ -288,11 +228,16 @@ export class ChannelFace {
   }
 
   private queueDeclare(method: Method.QueueDeclare): void {
+    const name = stripped(method.queue)
+    if (isReplyQueue(name)) return this.replyDeclare(method, name)
+    if (this.isDenied(method, name)) {
+      return this.ends(method, fault(Method.ReplyCode.internalError, transientQueuesDenied))
+    }
     // Unlike every other method, a passive declaration takes an empty name as it is.
     const result = method.passive
-      ? this.client.findQueue(oneLine(method.queue))
+      ? this.client.findQueue(name)
       : this.client.declareQueue({
-        name: oneLine(method.queue),
+        name: name === "" ? undefined : name,
         durable: method.durable,
         exclusive: method.exclusive,
         autoDelete: method.autoDelete,
@@ -309,278 +254,116 @@ export class ChannelFace {
     })
   }
 
-  private nameOf(queue: string): string | undefined {
-    return queue === "" ? this.lastQueue : queue
+  /** Nothing is declared: who waits for replies has the queue, with one consumer. */
+  private replyDeclare(method: Method.QueueDeclare, queue: string): void {
+    if (!this.peer.replyTo.has(queue)) return this.done(method, this.client.findQueue(queue), () => undefined)
+    this.lastQueue = queue
+    if (!method.noWait) this.answer({ _tag: "QueueDeclareOk", queue, messageCount: 0, consumerCount: 1 })
   }
 
-  private noQueue(method: Method.Method): void {
-    this.peer.closeChannel(
-      this.number,
-      fault(Method.ReplyCode.notFound, "no previously declared queue"),
-      method
-    )
+  /** A queue that would be new, and is of a kind that the profile does not have any more. */
+  private isDenied(method: Method.QueueDeclare, name: string): boolean {
+    if (this.peer.profile.transientQueues || method.passive || method.durable || method.exclusive) return false
+    if (name === "") return true
+    const found = this.client.findQueue(name)
+    return !name.startsWith("amq.") && Model.isRefusal(found) && found._tag === "NotFound"
   }
 
   private withQueue(method: Method.Method & { readonly queue: string }, use: (queue: string) => void): void {
-    const queue = this.nameOf(method.queue)
-    if (queue === undefined) this.noQueue(method)
+    const queue = method.queue === "" ? this.lastQueue : method.queue
+    if (queue === undefined) this.ends(method, fault(Method.ReplyCode.notFound, "no previously declared queue"))
     else use(queue)
   }
 
-  private withBinding(
-    method: Method.QueueBind | Method.QueueUnbind,
-    use: (binding: Model.QueueBinding) => void
-  ): void {
+  private queueBind(method: Method.QueueBind): void {
     this.withQueue(method, (queue) =>
-      use({
-        queue: oneLine(queue),
-        exchange: oneLine(method.exchange),
-        // Both empty: the last declared queue, bound by its own name (0-9-1, queue.bind).
-        routingKey: method.queue === "" && method.routingKey === "" ? queue : method.routingKey,
-        arguments: method.arguments
-      }))
-  }
-
-  // --- Publishing ---
-
-  publish(method: Method.BasicPublish, properties: RawProperties, body: Uint8Array): void {
-    if (method.immediate) {
-      return this.peer.closeConnection(fault(Method.ReplyCode.notImplemented, "immediate=true"), method)
-    }
-    const { headers, userId } = properties.decoded
-    if (userId !== undefined && userId !== this.peer.user) {
-      return this.unfit(
+      this.done(
         method,
-        fault(
-          Method.ReplyCode.preconditionFailed,
-          `user_id property set to '${userId}' but authenticated user was '${this.peer.user}'`
-        )
-      )
-    }
-    const keys = headers === undefined ? undefined : furtherKeys(headers)
-    if (keys !== undefined && "code" in keys) return this.unfit(method, keys)
-    const invalid = expirationFault(properties)
-    if (invalid !== undefined) return this.unfit(method, invalid)
-    const kept = keys === undefined ? properties : withoutBcc(properties)
-    const message = new Publication(method.exchange, method.routingKey, kept, body, keys)
-    const result = this.client.publish(message)
-    if (Model.isRefusal(result)) return this.refuse(method, result)
-    if (result === 0 && method.mandatory) {
-      this.peer.sendContent(this.number, {
-        _tag: "BasicReturn",
-        replyCode: Method.ReplyCode.noRoute,
-        replyText: "NO_ROUTE",
-        exchange: method.exchange,
-        routingKey: method.routingKey
-      }, message)
-    }
-    if (!this.confirming) return
-    if (result === "Rejected") this.confirmNot()
-    else this.published++
+        this.client.bindQueue(bindingOf(method, queue)),
+        () => method.noWait ? undefined : { _tag: "QueueBindOk" }
+      ))
   }
 
-  /** The publish of this moment was refused by a queue. */
-  private confirmNot(): void {
-    this.confirm()
-    this.confirmed = ++this.published
-    this.peer.send(this.number, {
-      _tag: "BasicNack",
-      deliveryTag: this.published,
-      multiple: false,
-      requeue: false
-    })
-  }
-
-  /** An exchange that takes no message at all is the first thing to be wrong with one. */
-  private unfit(method: Method.BasicPublish, reason: Fault): void {
-    const refusal = this.client.canPublish(method.exchange)
-    if (refusal === undefined) this.peer.closeChannel(this.number, reason, method)
-    else this.refuse(method, refusal)
-  }
-
-  // --- Delivering ---
-
-  private qos(method: Method.BasicQos): void {
-    if (method.prefetchSize !== 0) {
-      return this.peer.closeConnection(
-        fault(Method.ReplyCode.notImplemented, `prefetch_size!=0 (${method.prefetchSize})`),
-        method
-      )
-    }
-    // RabbitMQ: without `global` it counts for each consumer made afterwards, and takes away the bound that it is with
-    // `global`, on all of the channel together.
-    if (!method.global) this.consumerPrefetch = method.prefetchCount
-    this.channelPrefetch = method.global ? method.prefetchCount : 0
-    this.answer({ _tag: "BasicQosOk" })
-    this.resume()
-  }
-
-  private consume(method: Method.BasicConsume): void {
-    if (method.consumerTag !== "" && this.subscriptions.has(method.consumerTag)) {
-      return this.peer.closeConnection(
-        fault(Method.ReplyCode.notAllowed, `attempt to reuse consumer tag '${method.consumerTag}'`),
-        method
-      )
-    }
-    this.withQueue(method, (queue) => {
-      const found = this.client.findQueue(queue)
-      if (Model.isRefusal(found)) return this.refuse(method, found)
-      if (found.type === "quorum" && this.channelPrefetch > 0) {
-        return this.peer.closeConnection(
-          fault(
-            Method.ReplyCode.notImplemented,
-            `queue '${queue}' in vhost '${this.peer.vhost}' does not support global qos`
-          ),
-          method
-        )
-      }
-      const priority = consumerPriority(method.arguments, queue, this.peer.vhost)
-      if (typeof priority === "object") return this.peer.closeChannel(this.number, priority, method)
-      const subscription: Subscription = {
-        tag: method.consumerTag === "" ? `amq.ctag-${this.peer.generateTag()}` : method.consumerTag,
-        noAck: method.noAck,
-        prefetch: method.noAck ? 0 : this.consumerPrefetch,
-        unacked: 0,
-        consumer: undefined
-      }
-      const result = this.client.subscribe({
-        queue,
-        exclusive: method.exclusive,
-        priority,
-        noAck: method.noAck,
-        hasCredit: () => this.hasCredit(subscription),
-        receive: (entry) => this.deliver(subscription, entry),
-        onCancelled: () => this.cancelled(subscription)
-      })
-      if (Model.isRefusal(result)) return this.refuse(method, result)
-      subscription.consumer = result
-      this.subscriptions.set(subscription.tag, subscription)
-      if (!method.noWait) this.answer({ _tag: "BasicConsumeOk", consumerTag: subscription.tag })
-      result.resume()
-    })
-  }
-
-  private hasCredit(subscription: Subscription): boolean {
-    if (!this.peer.hasRoom) return false
-    if (subscription.noAck) return true
-    return (subscription.prefetch === 0 || subscription.unacked < subscription.prefetch) &&
-      (this.channelPrefetch === 0 || this.consumed < this.channelPrefetch)
-  }
-
-  private deliver(subscription: Subscription, entry: Entry<Content>): void {
-    const deliveryTag = this.hold(entry, subscription)
-    this.peer.sendContent(this.number, {
-      _tag: "BasicDeliver",
-      consumerTag: subscription.tag,
-      deliveryTag,
-      redelivered: entry.redelivered,
-      exchange: entry.message.exchange,
-      routingKey: entry.message.routingKey
-    }, contentOf(entry, 1))
-  }
-
-  private hold(entry: Entry<Content>, consumer: Subscription | undefined, noAck = consumer?.noAck === true): number {
-    const tag = this.nextTag++
-    if (noAck) return tag
-    this.unacked.set(tag, { entry, consumer })
-    if (consumer !== undefined) {
-      consumer.unacked++
-      this.consumed++
-    }
-    return tag
-  }
-
-  private cancel(tag: string): void {
-    const subscription = this.subscriptions.get(tag)
-    this.subscriptions.delete(tag)
-    subscription?.consumer?.cancel()
-  }
-
-  private cancelled(subscription: Subscription): void {
-    this.subscriptions.delete(subscription.tag)
-    if (this.peer.cancelNotify) {
-      this.answer({ _tag: "BasicCancel", consumerTag: subscription.tag, noWait: true })
-    }
-  }
-
-  private get(method: Method.BasicGet): void {
-    this.withQueue(method, (queue) => {
-      const result = this.client.get(queue, { noAck: method.noAck })
-      if (result === undefined) return this.answer({ _tag: "BasicGetEmpty" })
-      if (Model.isRefusal(result)) return this.refuse(method, result)
-      const deliveryTag = this.hold(result, undefined, method.noAck)
-      this.peer.sendContent(this.number, {
-        _tag: "BasicGetOk",
-        deliveryTag,
-        redelivered: result.redelivered,
-        exchange: result.message.exchange,
-        routingKey: result.message.routingKey,
-        messageCount: result.queue.readyCount
-      }, contentOf(result, 0))
-    })
+  private queueUnbind(method: Method.QueueUnbind): void {
+    this.withQueue(
+      method,
+      (queue) => this.done(method, this.client.unbindQueue(bindingOf(method, queue)), () => ({ _tag: "QueueUnbindOk" }))
+    )
   }
 
   // --- Settling ---
 
-  private settle(
-    method: Method.Method,
-    tag: number,
-    multiple: boolean,
-    each: (entry: Entry<Content>) => void
-  ): void {
-    const entries = this.withdraw(tag, multiple)
-    if (entries === undefined) {
-      return this.peer.closeChannel(
-        this.number,
-        fault(Method.ReplyCode.preconditionFailed, `unknown delivery tag ${tag}`),
-        method
-      )
-    }
-    for (const entry of entries) each(entry)
+  private qos(method: Method.BasicQos): void {
+    const wrong = this.consuming.qos(method)
+    if (wrong !== undefined) return this.ends(method, wrong)
+    this.answer({ _tag: "BasicQosOk" })
     this.resume()
   }
 
-  private giveBack(method: Method.Method, tag: number, multiple: boolean, requeue: boolean): void {
-    if (!requeue) return this.settle(method, tag, multiple, (entry) => entry.discard())
-    const back: Array<Entry<Content>> = []
-    this.settle(method, tag, multiple, (entry) => void back.push(entry))
-    this.client.requeue(back)
+  private settle(method: Method.Method, tag: number, multiple: boolean, outcome: Outcome): void {
+    const held = multiple ? this.unacknowledged.takeUpTo(tag) : this.unacknowledged.take(tag)
+    if (held === undefined) {
+      return this.ends(method, fault(Method.ReplyCode.preconditionFailed, `unknown delivery tag ${tag}`))
+    }
+    const { transaction } = this.publishing
+    const all = "tag" in held ? [held] : held
+    if (transaction === undefined) this.apply(outcome, all)
+    else transaction.settle({ outcome, held: all })
   }
 
-  /** Takes the entries of a tag, or of all up to it, out of the unacknowledged ones; `undefined`: an unknown tag. */
-  private withdraw(tag: number, multiple: boolean): ReadonlyArray<Entry<Content>> | undefined {
-    const entries: Array<Entry<Content>> = []
-    if (multiple) {
-      // 0 means all (0-9-1, basic.ack); any other tag must be unsettled itself.
-      if (tag !== 0 && !this.unacked.has(tag)) return undefined
-      for (const known of this.unacked.keys()) {
-        if (tag !== 0 && known > tag) break
-        entries.push(...this.take(known))
+  private apply(outcome: Outcome, all: ReadonlyArray<Held>): void {
+    // Together: what goes back is back in its place before anybody is given the next.
+    this.client.together(() => {
+      for (const held of all) {
+        this.consuming.credit(held)
+        held.entry[outcome]()
       }
-      return entries
-    }
-    const taken = this.take(tag)
-    return taken.length === 0 ? undefined : taken
-  }
-
-  private take(tag: number): ReadonlyArray<Entry<Content>> {
-    const held = this.unacked.get(tag)
-    if (held === undefined) return []
-    this.unacked.delete(tag)
-    if (held.consumer !== undefined) {
-      held.consumer.unacked--
-      this.consumed--
-    }
-    return [held.entry]
+      this.resume()
+    })
   }
 
   private recover(method: Method.BasicRecover | Method.BasicRecoverAsync): void {
-    if (!method.requeue) {
-      return this.peer.closeConnection(fault(Method.ReplyCode.notImplemented, "requeue=false"), method)
-    }
-    const entries = this.withdraw(0, true) ?? []
+    if (!method.requeue) return this.ends(method, fault(Method.ReplyCode.notImplemented, "requeue=false"))
+    const held = this.unacknowledged.takeUpTo(0) ?? []
     if (method._tag === "BasicRecover") this.answer({ _tag: "BasicRecoverOk" })
-    this.client.requeue(entries)
-    this.resume()
+    this.apply("requeue", held)
+  }
+
+  // --- Transactions ---
+
+  private commit(method: Method.TxCommit): void {
+    const { transaction } = this.publishing
+    if (transaction === undefined) return this.ends(method, notTransactional)
+    const { publishes, settlements } = transaction.take()
+    const wrong = this.publishing.commit(publishes)
+    for (const { held, outcome } of settlements) this.apply(outcome, held)
+    if (wrong !== undefined) return this.ends(method, wrong)
+    this.answer({ _tag: "TxCommitOk" })
+  }
+
+  private rollback(method: Method.TxRollback): void {
+    const { transaction } = this.publishing
+    if (transaction === undefined) return this.ends(method, notTransactional)
+    for (const { held } of transaction.take().settlements) this.unacknowledged.restore(held)
+    this.answer({ _tag: "TxRollbackOk" })
   }
 }
+
+const notTransactional = fault(Method.ReplyCode.preconditionFailed, "channel is not transactional")
+
+const isFault = (value: unknown): value is Fault => typeof value === "object" && value !== null && "code" in value
+
+const exchangeBinding = (method: Method.ExchangeBind | Method.ExchangeUnbind): Model.ExchangeBinding => ({
+  destination: stripped(method.destination),
+  source: stripped(method.source),
+  routingKey: method.routingKey,
+  arguments: method.arguments
+})
+
+const bindingOf = (method: Method.QueueBind | Method.QueueUnbind, queue: string) => ({
+  queue: stripped(queue),
+  exchange: stripped(method.exchange),
+  // Both empty: the last declared queue, by its own name (0-9-1, queue.bind).
+  routingKey: method.queue === "" && method.routingKey === "" ? queue : method.routingKey,
+  arguments: method.arguments
+})

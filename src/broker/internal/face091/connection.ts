@@ -13,53 +13,57 @@ import type { RawProperties } from "../../../amqp091/internal/rawProperties.ts"
 import * as RawProperties_ from "../../../amqp091/internal/rawProperties.ts"
 import * as Method from "../../../amqp091/Method.ts"
 import { Flusher } from "../../../internal/flusher.ts"
-import { version } from "../../../internal/version.ts"
 import type { Pipe } from "../../../Transport.ts"
-import { ByteReader } from "../../../wire/ByteReader.ts"
 import type { Client, Model } from "../../Model.ts"
 import { ChannelFace } from "./channel.ts"
-import type { ChannelPeer, PublishHook } from "./channel.ts"
 import type { Content } from "./content.ts"
+import { goodbyeFor } from "./frameFaults.ts"
+import type { Login, Mechanism } from "./login.ts"
+import type { ChannelPeer, PublishHook } from "./peer.ts"
+import type { Profile } from "./profile.ts"
 import type { Fault } from "./refusals.ts"
 import { fault } from "./refusals.ts"
+import type { ReplyTo } from "./replyTo.ts"
+import { tuning, tuningFault } from "./tuning.ts"
 
 /** What the broker gives its faces. @internal */
 export interface FaceOptions {
   readonly pipe: Pipe
   readonly model: Model<Content>
+  readonly profile: Profile
+  readonly replyTo: ReplyTo
+  readonly mechanisms: ReadonlyMap<string, Mechanism>
+  /** Whether a client's new secret will do. */
+  readonly acceptSecret: (user: string, secret: Redacted.Redacted) => boolean
+  /** How long a delivery may stay unacknowledged, in milliseconds; `Infinity` is for ever. */
+  readonly ackTimeout: number
   readonly now: () => number
   /** A deadline has come up. */
   readonly due: (deadline: number) => void
-  readonly generateTag: () => string
+  readonly generateName: () => string
   /** It has told its name, or is open now. */
   readonly onNews: (face: ConnectionFace) => void
   readonly onGone: (face: ConnectionFace) => void
 }
 
-// RabbitMQ 3.10's own proposals.
-const tuning = { channelMax: 2047, frameMax: 131072, heartbeat: 60 }
-const maxMessageSize = 134_217_728
-
-// What a client that does not read may make us hold.
+// What a client that does not read may make us hold: deliveries wait in their queues above the first mark, replies are
+// dropped and nothing more is asked of us above the second.
 const highWaterMark = 1024 * 1024
+const floodMark = 32 * highWaterMark
 
 // A client that was told to go, or never says who it is, is dropped after this long.
 const patience = 10_000
 
-const serverProperties: FieldTable.FieldTable = {
-  product: "effect-amqp",
-  version,
-  platform: "JavaScript",
-  information: "An embedded broker, in memory",
-  capabilities: {
-    publisher_confirms: true,
-    exchange_exchange_bindings: true,
-    "basic.nack": true,
-    consumer_cancel_notify: true,
-    "connection.blocked": true,
-    per_consumer_qos: true,
-    authentication_failure_close: true
-  }
+const capabilities: FieldTable.FieldTable = {
+  publisher_confirms: true,
+  exchange_exchange_bindings: true,
+  "basic.nack": true,
+  consumer_cancel_notify: true,
+  "connection.blocked": true,
+  consumer_priorities: true,
+  authentication_failure_close: true,
+  per_consumer_qos: true,
+  direct_reply_to: true
 }
 
 const capability = (properties: FieldTable.FieldTable, name: string): boolean => {
@@ -67,36 +71,11 @@ const capability = (properties: FieldTable.FieldTable, name: string): boolean =>
   return FieldTable.isFieldTable(capabilities) && capabilities[name] === true
 }
 
-/** 0 asks for no limit, which is more than any. */
-const exceeds = (asked: number, allowed: number): boolean => asked === 0 || asked > allowed
+const noMethod = { classId: 0, methodId: 0 }
+
+const idsOf = (method: Method.Method | undefined) => method === undefined ? noMethod : Method.definition(method._tag)
 
 const decoder = new TextDecoder()
-
-type Login = { readonly user: string; readonly password: Redacted.Redacted }
-
-/** PLAIN (RFC 4616): identity, user and password, each after a zero octet. */
-const plain = (response: Uint8Array): Login | undefined => {
-  const parts = decoder.decode(response).split("\u0000")
-  const [, user, password] = parts
-  return parts.length === 3 && user !== undefined && password !== undefined
-    ? { user, password: Redacted.make(password) }
-    : undefined
-}
-
-/** AMQPLAIN: a field table without its length. */
-const amqplain = (response: Uint8Array): Login | undefined => {
-  const bytes = new Uint8Array(response.length + 4)
-  new DataView(bytes.buffer).setUint32(0, response.length)
-  bytes.set(response, 4)
-  const table = FieldTable.decode(new ByteReader().reset(bytes, 0, bytes.length))
-  const { LOGIN: user, PASSWORD: password } = table
-  return typeof user === "string" && typeof password === "string"
-    ? { user, password: Redacted.make(password) }
-    : undefined
-}
-
-// A Map: a client's word for a mechanism may be any, `constructor` too.
-const mechanisms = new Map([["PLAIN", plain], ["AMQPLAIN", amqplain]])
 
 /** @internal */
 export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer {
@@ -113,13 +92,27 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
   private deadline: number
   private gone = false
   private blockedBy: string | undefined
+  /** More waits for the client than it should. */
+  private isFlooded = false
+  /** Somebody else lets nothing be read for now. */
+  private isHeld = false
   /** Decides on each publish in the channel's place; `undefined`: nobody does. */
   onPublish: PublishHook | undefined
+  /** What the last challenge is answered to. */
+  private mechanism: { readonly name: string; readonly read: Mechanism } | undefined
 
   constructor(options: FaceOptions) {
     this.options = options
     this.pipe = options.pipe
-    this.engine = new Engine({ role: "server", handler: this, properties: RawProperties_.makeCodec(), maxMessageSize })
+    const { maxMessageSize, minFrameMax } = options.profile
+    this.engine = new Engine({
+      role: "server",
+      handler: this,
+      properties: RawProperties_.makeCodec(),
+      maxMessageSize,
+      handshakeFrameMax: minFrameMax,
+      goodbye: goodbyeFor
+    })
     this.flusher = new Flusher(
       options.pipe,
       this.engine.output,
@@ -134,6 +127,7 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
         this.engine.receive(bytes, start, end, options.now())
         for (const channel of this.channels.values()) channel.confirm()
         this.flush()
+        this.read()
       },
       onDrain: () => this.flusher.drained(),
       onClose: () => this.leave()
@@ -169,12 +163,70 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
     return this.engine.output.pending < highWaterMark
   }
 
+  get hasRoomForReplies(): boolean {
+    return this.engine.output.pending < floodMark
+  }
+
   get cancelNotify(): boolean {
     return capability(this.clientProperties, "consumer_cancel_notify")
   }
 
-  get generateTag(): () => string {
-    return this.options.generateTag
+  get generateName(): () => string {
+    return this.options.generateName
+  }
+
+  get profile(): Profile {
+    return this.options.profile
+  }
+
+  get replyTo(): ReplyTo {
+    return this.options.replyTo
+  }
+
+  get ackTimeout(): number {
+    return this.options.ackTimeout
+  }
+
+  get now(): () => number {
+    return this.options.now
+  }
+
+  get due(): (deadline: number) => void {
+    return this.options.due
+  }
+
+  // --- Input ---
+
+  /** Reads on, or stops, as it should by now. */
+  private read(): void {
+    const isFlooded = this.engine.output.pending >= floodMark
+    if (isFlooded === this.isFlooded) return
+    this.isFlooded = isFlooded
+    if (isFlooded) this.pipe.pause()
+    else this.pipe.resume()
+    this.heed()
+  }
+
+  /** Nothing is read of the client for now, or is again. */
+  onReading(isReading: boolean): void {
+    this.isHeld = !isReading
+    this.heed()
+  }
+
+  /** While we do not read, the client's silence says nothing. */
+  private heed(): void {
+    if (this.isFlooded || this.isHeld) this.engine.pauseReading()
+    else this.engine.resumeReading(this.options.now())
+  }
+
+  /** Tells why nobody shall publish, where it is known what that means; `undefined`: all may again. */
+  block(reason: string | undefined): void {
+    const wasBlocked = this.blockedBy !== undefined
+    if (reason !== undefined && !this.isOpen) return
+    this.blockedBy = reason
+    if (wasBlocked === (reason !== undefined)) return
+    if (!capability(this.clientProperties, "connection.blocked")) return
+    this.send(0, reason === undefined ? { _tag: "ConnectionUnblocked" } : { _tag: "ConnectionBlocked", reason })
   }
 
   // --- Output ---
@@ -185,6 +237,7 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
   }
 
   private onSpace(): void {
+    this.read()
     if (!this.hasRoom) return
     for (const channel of this.channels.values()) channel.resume()
   }
@@ -202,7 +255,7 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
   }
 
   readonly closeChannel = (channel: number, reason: Fault, method?: Method.Method): void => {
-    const { classId, methodId } = method === undefined ? { classId: 0, methodId: 0 } : Method.definition(method._tag)
+    const { classId, methodId } = idsOf(method)
     // What was published before the fault is answered for before the channel goes, as RabbitMQ does.
     this.channels.get(channel)?.confirm()
     this.engine.closeChannel(channel, reason.code, reason.text, classId, methodId)
@@ -210,8 +263,8 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
     this.flush()
   }
 
-  readonly closeConnection = (reason: Fault, method: Method.Method): void => {
-    const { classId, methodId } = Method.definition(method._tag)
+  readonly closeConnection = (reason: Fault, method?: Method.Method): void => {
+    const { classId, methodId } = idsOf(method)
     this.goodbye(reason, classId, methodId)
   }
 
@@ -249,22 +302,6 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
     let count = 0
     for (const channel of this.channels.values()) count += channel.cancelConsumers(isMeant)
     return count
-  }
-
-  /** Tells why nobody shall publish, where it is known what that means; `undefined`: all may again. */
-  block(reason: string | undefined): void {
-    const wasBlocked = this.blockedBy !== undefined
-    if (reason !== undefined && !this.isOpen) return
-    this.blockedBy = reason
-    if (wasBlocked === (reason !== undefined)) return
-    if (!capability(this.clientProperties, "connection.blocked")) return
-    this.send(0, reason === undefined ? { _tag: "ConnectionUnblocked" } : { _tag: "ConnectionBlocked", reason })
-  }
-
-  /** Nothing is read of the client for now, or is again. */
-  onReading(isReading: boolean): void {
-    if (isReading) this.engine.resumeReading(this.options.now())
-    else this.engine.pauseReading()
   }
 
   private releaseChannel(channel: number): void {
@@ -310,8 +347,14 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
       _tag: "ConnectionStart",
       versionMajor: 0,
       versionMinor: 9,
-      serverProperties,
-      mechanisms: Array.from(mechanisms.keys()).join(" "),
+      serverProperties: {
+        product: "effect-amqp",
+        version: this.profile.version,
+        platform: "JavaScript",
+        information: "An embedded broker in memory, with the rules of RabbitMQ of this version",
+        capabilities
+      },
+      mechanisms: Array.from(this.options.mechanisms.keys()).join(" "),
       locales: "en_US"
     })
     this.flush()
@@ -321,69 +364,78 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
     if (number !== 0) return this.onChannelMethod(number, method)
     switch (method._tag) {
       case "ConnectionStartOk":
-        return this.login(method)
+        return this.start(method)
+      case "ConnectionSecureOk":
+        return this.authenticate(method.response)
       case "ConnectionTuneOk":
         return this.tune(method)
       case "ConnectionOpen":
         return this.open(method)
+      case "ConnectionUpdateSecret":
+        return this.updateSecret(method)
       case "ConnectionCloseOk":
         return this.finish()
       default:
         return this.closeConnection(
-          fault(Method.ReplyCode.notImplemented, `${Method.name(method)} is not implemented`),
+          fault(Method.ReplyCode.channelError, "unexpected method in connection state running"),
           method
         )
     }
   }
 
-  private login(method: Method.ConnectionStartOk): void {
+  private start(method: Method.ConnectionStartOk): void {
     this.clientProperties = method.clientProperties
     this.options.onNews(this)
     if (this.gone) return
-    const read = mechanisms.get(method.mechanism)
+    const read = this.options.mechanisms.get(method.mechanism)
     if (read === undefined) {
       return this.closeConnection(
         fault(Method.ReplyCode.commandInvalid, `unknown authentication mechanism '${method.mechanism}'`),
         method
       )
     }
-    const login = read(method.response)
+    this.mechanism = { name: method.mechanism, read }
+    this.authenticate(method.response)
+  }
+
+  private authenticate(response: Uint8Array): void {
+    if (this.mechanism === undefined) return
+    const { name, read } = this.mechanism
+    const step = read(response)
+    this.mechanism = undefined
+    if (step?._tag === "Challenge") {
+      this.mechanism = { name, read: step.answered }
+      this.engine.handshake({ _tag: "ConnectionSecure", challenge: step.challenge })
+      return
+    }
+    this.login(name, step)
+  }
+
+  private login(mechanism: string, login: Login | undefined): void {
     if (login === undefined || !this.options.model.authenticate(login.user, login.password)) {
       // Clients that cannot be told so see the socket go (RabbitMQ, `authentication_failure_close`).
-      if (!capability(method.clientProperties, "authentication_failure_close")) return this.drop()
+      if (!capability(this.clientProperties, "authentication_failure_close")) return this.drop()
       return this.goodbye(fault(
         Method.ReplyCode.accessRefused,
-        `Login was refused using authentication mechanism ${method.mechanism}. For details see the broker logfile.`
+        `Login was refused using authentication mechanism ${mechanism}. For details see the broker logfile.`
       ))
     }
     this.user = login.user
     this.engine.handshake({ _tag: "ConnectionTune", ...tuning })
   }
 
+  private updateSecret(method: Method.ConnectionUpdateSecret): void {
+    const secret = Redacted.make(decoder.decode(method.newSecret))
+    if (this.options.acceptSecret(this.user, secret)) return this.send(0, { _tag: "ConnectionUpdateSecretOk" })
+    this.closeConnection(
+      fault(Method.ReplyCode.notAllowed, "New secret was refused by one of the backends"),
+      method
+    )
+  }
+
   private tune(method: Method.ConnectionTuneOk): void {
-    const tooHigh = (name: string, asked: number, allowed: number) =>
-      this.closeConnection(
-        fault(
-          Method.ReplyCode.notAllowed,
-          `negotiated ${name} = ${
-            asked === 0 ? "no limit" : asked
-          } is higher than the maximum allowed value (${allowed})`
-        ),
-        method
-      )
-    if (exceeds(method.frameMax, tuning.frameMax)) return tooHigh("frame_max", method.frameMax, tuning.frameMax)
-    if (exceeds(method.channelMax, tuning.channelMax)) {
-      return tooHigh("channel_max", method.channelMax, tuning.channelMax)
-    }
-    if (method.frameMax < Frame.minFrameSize) {
-      return this.closeConnection(
-        fault(
-          Method.ReplyCode.notAllowed,
-          `negotiated frame_max = ${method.frameMax} is lower than the minimum allowed value (${Frame.minFrameSize})`
-        ),
-        method
-      )
-    }
+    const wrong = tuningFault(method, this.profile)
+    if (wrong !== undefined) return this.closeConnection(wrong, method)
     this.engine.tune({
       channelMax: method.channelMax,
       frameMax: method.frameMax,
@@ -444,7 +496,7 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
       number,
       fault(
         Method.ReplyCode.preconditionFailed,
-        `message size ${size} is larger than configured max size ${maxMessageSize}`
+        `message size ${size} is larger than configured max size ${this.profile.maxMessageSize}`
       ),
       method
     )
@@ -454,13 +506,17 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
   // --- Time ---
 
   nextDeadline(): number {
-    return Math.min(this.deadline, this.engine.nextDeadline())
+    let earliest = Math.min(this.deadline, this.engine.nextDeadline())
+    if (this.ackTimeout === Infinity) return earliest
+    for (const channel of this.channels.values()) earliest = Math.min(earliest, channel.nextDeadline())
+    return earliest
   }
 
   tick(now: number, late: number): void {
     if (now >= this.deadline) return this.drop()
     if (late > 1000) this.engine.forgive(now)
     if (!this.engine.tick(now)) return this.drop()
+    for (const channel of this.channels.values()) if (channel.nextDeadline() <= now) channel.tick(now)
     this.flush()
   }
 }

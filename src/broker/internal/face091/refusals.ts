@@ -14,14 +14,24 @@ export interface Fault {
 }
 
 const names: Record<number, string> = {
+  [ReplyCode.contentTooLarge]: "CONTENT_TOO_LARGE",
+  [ReplyCode.noRoute]: "NO_ROUTE",
+  [ReplyCode.noConsumers]: "NO_CONSUMERS",
   [ReplyCode.connectionForced]: "CONNECTION_FORCED",
+  [ReplyCode.invalidPath]: "INVALID_PATH",
   [ReplyCode.accessRefused]: "ACCESS_REFUSED",
   [ReplyCode.notFound]: "NOT_FOUND",
   [ReplyCode.resourceLocked]: "RESOURCE_LOCKED",
   [ReplyCode.preconditionFailed]: "PRECONDITION_FAILED",
+  [ReplyCode.frameError]: "FRAME_ERROR",
+  [ReplyCode.syntaxError]: "SYNTAX_ERROR",
   [ReplyCode.commandInvalid]: "COMMAND_INVALID",
+  [ReplyCode.channelError]: "CHANNEL_ERROR",
+  [ReplyCode.unexpectedFrame]: "UNEXPECTED_FRAME",
+  [ReplyCode.resourceError]: "RESOURCE_ERROR",
   [ReplyCode.notAllowed]: "NOT_ALLOWED",
-  [ReplyCode.notImplemented]: "NOT_IMPLEMENTED"
+  [ReplyCode.notImplemented]: "NOT_IMPLEMENTED",
+  [ReplyCode.internalError]: "INTERNAL_ERROR"
 }
 
 // A short string has room for so many octets (0-9-1 §4.2.5.3).
@@ -196,6 +206,8 @@ const refusedAccess = (refusal: Extract<Refusal, { readonly _tag: "AccessRefused
       return `${named(kind, name, vhost)} in exclusive use`
   }
 }
+
+export { isHardError as isHardCode } from "../../../amqp091/Method.ts"
 
 /** Whether it ends the whole connection (0-9-1 §1.2: a hard error). @internal */
 export const isHard = (refusal: Refusal): boolean =>

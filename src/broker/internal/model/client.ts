@@ -194,6 +194,15 @@ export class Client<C> implements Model.Client<C>, Holder<C> {
     return "_tag" in exchange ? exchange : this.#vhost.publish(exchange, message)
   }
 
+  route(message: Model.Message<C>): Model.Routed<C> | Model.Refusal {
+    const exchange = this.#target(message.exchange)
+    return "_tag" in exchange ? exchange : { message, queues: this.#vhost.route(exchange, message) }
+  }
+
+  deliver(routed: Model.Routed<C>): number | "Rejected" {
+    return this.#vhost.deliver(routed)
+  }
+
   canPublish(exchange: string): Model.Refusal | undefined {
     const target = this.#target(exchange)
     return "_tag" in target ? target : undefined

@@ -131,10 +131,33 @@ export class VirtualHost<C> implements Model.VirtualHost<C>, Host<C> {
     message: Model.Message<C>,
     isExcluded?: (queue: Queue<C>) => boolean
   ): number | "Rejected" {
+    const first = this.#chosen.length
+    this.#choice(exchange, message)
+    return this.#enqueue(message, first, isExcluded)
+  }
+
+  /** The names of the queues that take a message now. */
+  route(exchange: Exchange<Queue<C>>, message: Model.Message<C>): ReadonlyArray<string> {
+    const first = this.#chosen.length
+    this.#choice(exchange, message)
+    return this.#chosen.splice(first).map((queue) => queue.name)
+  }
+
+  deliver({ message, queues }: Model.Routed<C>): number | "Rejected" {
+    const first = this.#chosen.length
+    for (const name of queues) {
+      const queue = this.queues.get(name)
+      if (queue !== undefined) this.#chosen.push(queue)
+    }
+    return this.#enqueue(message, first)
+  }
+
+  #enqueue(
+    message: Model.Message<C>,
+    first: number,
+    isExcluded?: (queue: Queue<C>) => boolean
+  ): number | "Rejected" {
     const chosen = this.#chosen
-    const first = chosen.length
-    if (exchange.name === "") this.#routeByName(message)
-    else this.#route(exchange, message)
     let count = 0
     let rejected = false
     for (let index = first; index < chosen.length; index++) {
@@ -175,6 +198,11 @@ export class VirtualHost<C> implements Model.VirtualHost<C>, Host<C> {
       message,
       death.reason === "rejected" ? undefined : (queue) => closesCycle(queue.name, deaths)
     )
+  }
+
+  #choice(exchange: Exchange<Queue<C>>, message: Model.Message<C>): void {
+    if (exchange.name === "") this.#routeByName(message)
+    else this.#route(exchange, message)
   }
 
   /** The default exchange: every queue is bound to it by its name. */
