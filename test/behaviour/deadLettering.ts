@@ -145,7 +145,50 @@ export const deadLettering = (it: It): void => {
       }
     }))
 
-  it.scoped("without a routing key of its own the exchange gets the message's, and the copies' too", () =>
+  it.scoped("without a routing key of its own the exchange gets the message's, and those of its copies", () =>
+    Effect.gen(function*() {
+      const { channel } = yield* openConfirm()
+      const exchange = fresh("x")
+      yield* channel.exchangeDeclare({ exchange, autoDelete: true })
+      const [own, copied, blind] = [yield* queueOf(channel), yield* queueOf(channel), yield* queueOf(channel)]
+      const [CC, BCC] = [[fresh("cc")], [fresh("bcc")]]
+      const queue = yield* queueWith(channel, { deadLetterExchange: exchange })
+      for (const [bound, key] of [[own, queue], [copied, CC[0]], [blind, BCC[0]]] as const) {
+        yield* channel.queueBind({ queue: bound, exchange, routingKey: key ?? "" })
+      }
+      yield* channel.publish({ routingKey: queue, content: "1", properties: { headers: { CC, BCC } } })
+      yield* reject(channel, queue)
+      for (const each of [own, copied, blind]) {
+        const letter = yield* arrives(channel, each)
+        assert.strictEqual(letter.routingKey, queue)
+        assert.deepStrictEqual(headersOf(letter), {
+          CC,
+          ...firstDeath(queue, "rejected"),
+          "x-death": [{ count: 1, reason: "rejected", queue, exchange: "", "routing-keys": [queue, ...CC] }]
+        })
+      }
+    }))
+
+  it.scoped("with a routing key of its own the copies' are forgotten, but told of", () =>
+    Effect.gen(function*() {
+      const { channel } = yield* openConfirm()
+      const { dead, queue } = yield* pair(channel)
+      const other = yield* queueOf(channel)
+      yield* channel.publish({
+        routingKey: fresh("missing"),
+        content: "1",
+        properties: { headers: { CC: [queue, other] } }
+      })
+      yield* channel.queuePurge(other)
+      yield* reject(channel, queue)
+      const letter = yield* arrives(channel, dead)
+      const headers = headersOf(letter)
+      assert.isUndefined(headers["CC"])
+      assert.deepNestedPropertyVal(headers, "x-death[0].routing-keys[2]", other)
+      assert.strictEqual((yield* look(channel, other)).messageCount, 0)
+    }))
+
+  it.scoped("a topic exchange chooses dead letters by the key they have", () =>
     Effect.gen(function*() {
       const { channel } = yield* openConfirm()
       const exchange = fresh("x")

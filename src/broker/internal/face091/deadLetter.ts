@@ -23,8 +23,11 @@ export const deadLetter = (death: Death<Content>): DeadLetter<Content> | undefin
       told = before === undefined ? [first(death, typed)] : tellAgain(before, death, typed)
       return { ...kept, headers: headersOf(typed.headers ?? {}, told, death, before === undefined) }
     })
+    const { body } = message.content
     return {
-      message: new Publication(exchange, death.routingKey ?? message.routingKey, properties, message.content.body),
+      message: death.routingKey === undefined
+        ? new Publication(exchange, message.routingKey, properties, body, message.furtherKeys)
+        : new Publication(exchange, death.routingKey, properties, body),
       deaths: told.map(({ queue, reason }) => ({ queue: String(queue), reason: String(reason) }))
     }
   } catch (cause) {
