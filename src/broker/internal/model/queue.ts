@@ -8,7 +8,7 @@ import type * as Model from "../../Model.ts"
 import type { Alarms, Sleeper } from "./alarms.ts"
 import type { Consumer, Holder } from "./consumer.ts"
 import type { Dispatchable, Dispatcher } from "./dispatcher.ts"
-import { Entry } from "./entry.ts"
+import { Entry, type Item } from "./entry.ts"
 import type { Binding } from "./exchange.ts"
 import { Levels } from "./levels.ts"
 import { type QueueSettings, settingsOf } from "./queueSettings.ts"
@@ -48,7 +48,7 @@ export class Queue<C> implements Model.Queue, Dispatchable<Queue<C>>, Sleeper {
   readonly bindings = new Set<Binding<Queue<C>>>()
   readonly consumers = new Set<Consumer<C>>()
   readonly #host: Host<C>
-  readonly #ready: Waiting<Entry<C>>
+  readonly #ready: Waiting<Item<C>>
   /** Consumers that had room when last asked, the one whose turn it is first. */
   readonly #able = new Round<Consumer<C>>()
   /** The only one that gets anything, where only one does. */
@@ -80,8 +80,8 @@ export class Queue<C> implements Model.Queue, Dispatchable<Queue<C>>, Sleeper {
     this.#host = host
     const { maxPriority } = this.settings
     this.#ready = maxPriority > 0
-      ? new Levels<Entry<C>>(maxPriority, ({ message }) => message.priority ?? 0)
-      : new Ready<Entry<C>>()
+      ? new Levels<Item<C>>(maxPriority, ({ message }) => message.priority ?? 0)
+      : new Ready<Item<C>>()
     this.touch()
   }
 
@@ -109,38 +109,39 @@ export class Queue<C> implements Model.Queue, Dispatchable<Queue<C>>, Sleeper {
       if (this.settings.overflow === "reject-publish-dlx") this.#bury(message, "maxlen")
       return false
     }
-    this.#add(new Entry(this, message, this.#sequence++, 0, this.#expiryOf(message)), false)
+    this.#add({ message, sequence: this.#sequence++, returns: 0, expiry: this.#expiryOf(message) }, false)
     return true
   }
 
-  /** A new entry at the old place: who still has the old one can do nothing with it any more. */
-  restore(entry: Entry<C>, how: "returned" | "abandoned"): void {
+  /** Back at its place: who still has the entry can do nothing with it any more. */
+  restore(item: Item<C>, how: "returned" | "abandoned"): void {
     if (this.#deleted) return
-    const { message, expiry } = entry
+    const { expiry, message } = item
     const { deliveryLimit, type } = this.settings
-    const returns = entry.returns + 1
+    const returns = item.returns + 1
     if (returns > deliveryLimit) return this.#bury(message, "delivery_limit")
     // RabbitMQ's quorum queues take an entry back before all others; without a limit they put what a client returned
     // behind all others instead, lest it comes round for ever.
     if (type === "quorum" && deliveryLimit === Infinity && how === "returned") {
-      this.#add(new Entry(this, message, this.#sequence++, returns, expiry), false)
+      this.#add({ message, sequence: this.#sequence++, returns, expiry }, false)
     } else {
-      const sequence = type === "quorum" ? this.#returned++ : entry.sequence
-      this.#add(new Entry(this, message, sequence, returns, expiry), true)
+      const sequence = type === "quorum" ? this.#returned++ : item.sequence
+      this.#add({ message, sequence, returns, expiry }, true)
     }
     this.#host.dispatcher.run()
   }
 
   /** It was refused for good. */
-  reject(entry: Entry<C>): void {
-    if (!this.#deleted) this.#bury(entry.message, "rejected")
+  reject({ message }: Item<C>): void {
+    if (!this.#deleted) this.#bury(message, "rejected")
   }
 
   get(holder: Holder<C>, noAck: boolean): Entry<C> | undefined {
     this.touch()
     this.#dropExpired(this.#host.now())
-    const entry = this.#take()
-    if (entry !== undefined && !noAck) entry.hold(holder)
+    const item = this.#take()
+    const entry = item === undefined ? undefined : new Entry(this, item)
+    if (!noAck) entry?.hold(holder)
     this.#watch()
     return entry
   }
@@ -152,18 +153,18 @@ export class Queue<C> implements Model.Queue, Dispatchable<Queue<C>>, Sleeper {
     return count
   }
 
-  #add(entry: Entry<C>, back: boolean): void {
-    if (back) this.#ready.restore(entry)
-    else this.#ready.push(entry)
-    this.#bytes += entry.message.size
-    if (entry.expiry !== undefined) this.#mortal = true
+  #add(item: Item<C>, back: boolean): void {
+    if (back) this.#ready.restore(item)
+    else this.#ready.push(item)
+    this.#bytes += item.message.size
+    if (item.expiry !== undefined) this.#mortal = true
     this.#wake()
   }
 
-  #take(): Entry<C> | undefined {
-    const entry = this.#ready.take()
-    if (entry !== undefined) this.#bytes -= entry.message.size
-    return entry
+  #take(): Item<C> | undefined {
+    const item = this.#ready.take()
+    if (item !== undefined) this.#bytes -= item.message.size
+    return item
   }
 
   #bury(message: Model.Message<C>, reason: Model.DeathReason): void {
@@ -219,8 +220,9 @@ export class Queue<C> implements Model.Queue, Dispatchable<Queue<C>>, Sleeper {
       if (consumer === undefined) break
       if (left === 0) return true
       this.#able.rotate()
-      const entry = this.#take()
-      if (entry === undefined) break
+      const item = this.#take()
+      if (item === undefined) break
+      const entry = new Entry(this, item)
       if (consumer.options.noAck !== true) entry.hold(consumer.holder)
       consumer.options.receive(entry)
     }
@@ -278,9 +280,9 @@ export class Queue<C> implements Model.Queue, Dispatchable<Queue<C>>, Sleeper {
   #trim(): void {
     if (this.#mortal) this.#dropExpired(this.#host.now())
     while (this.settings.overflow === "drop-head" && this.#isOver()) {
-      const entry = this.#take()
-      if (entry === undefined) break
-      this.#bury(entry.message, "maxlen")
+      const item = this.#take()
+      if (item === undefined) break
+      this.#bury(item.message, "maxlen")
     }
     this.#watch()
   }
