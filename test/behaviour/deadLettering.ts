@@ -359,10 +359,10 @@ export const deadLettering = (it: It): void => {
   it.scoped("a quorum queue dead-letters what expires, what is too much, and what is refused", () =>
     Effect.gen(function*() {
       const { channel } = yield* openConfirm()
-      const { dead, queue } = yield* pair(channel, { type: "quorum", maxLength: 1, messageTtl: "200 millis" })
+      const { dead, queue } = yield* pair(channel, { type: "quorum", maxLength: 1, messageTtl: "1 second" })
       yield* channel.publishAll(["1", "2"].map((content) => ({ routingKey: queue, content })))
       assert.strictEqual(headersOf(yield* arrives(channel, dead))["x-first-death-reason"], "maxlen")
-      yield* elapse(400)
+      yield* elapse(1100)
       assert.strictEqual(headersOf(yield* arrives(channel, dead))["x-first-death-reason"], "expired")
       yield* channel.publish({ routingKey: queue, content: "3" })
       yield* reject(channel, queue)
