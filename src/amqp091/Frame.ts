@@ -207,6 +207,18 @@ export const encodeMethod = (writer: ByteWriter, channel: number, method: Method
 }
 
 /**
+ * Makes the basic.ack frame that begins at index `at` one for all deliveries up to this tag, a greater one.
+ *
+ * @internal
+ */
+export const extendAck = (writer: ByteWriter, at: number, deliveryTag: number): void => {
+  // Behind the envelope's head, class and method: the tag's 64 bits, and `multiple` (0-9-1 §1.8.3.13).
+  writer.setLong(at + 11, Math.floor(deliveryTag / 0x1_0000_0000))
+  writer.setLong(at + 15, deliveryTag >>> 0)
+  writer.bytes[at + 19] = 1
+}
+
+/**
  * Appends a header frame. Throws as `Properties.encodeHeader` does, and `FrameSize`; then nothing of the frame remains.
  *
  * @since 0.1.0

@@ -56,6 +56,8 @@ export class Output {
   private start = 0
   private queued = 0
   private unwritten = 0
+  /** Counts what was put behind anything else, and what was handed over. */
+  private changes = 0
   private readonly framing: BodyFraming
   /** The most body octets a frame may carry. */
   maxBody = 4088
@@ -91,6 +93,7 @@ export class Output {
 
   /** The frames since `begin` are whole. */
   commit(): void {
+    this.changes++
     if (this.queue === undefined) return
     this.enqueue(this.queue, this.takeScratch())
     this.queue = undefined
@@ -101,6 +104,17 @@ export class Output {
     const writer = this.queue === undefined ? this.writer : this.scratch
     writer.length = this.mark
     this.queue = undefined
+  }
+
+  /** A name for what was just committed, by which it can be found as long as nothing follows it: see `amend`. */
+  get latest(): number {
+    // Behind a large body it lies in a queue.
+    return this.queues.size === 0 ? this.changes : -1
+  }
+
+  /** The buffer that ends with what was `latest` then; `undefined` once something follows, or it was handed over. */
+  amend(latest: number): ByteWriter | undefined {
+    return latest === this.changes ? this.writer : undefined
   }
 
   /**
@@ -119,6 +133,7 @@ export class Output {
 
   /** Encodes what goes behind everything that waits. When `encode` throws, nothing of it is sent. */
   last(encode: (writer: ByteWriter) => void): void {
+    this.changes++
     if (this.queues.size === 0) return this.frames(0, encode)
     try {
       encode(this.scratch)
@@ -132,6 +147,7 @@ export class Output {
 
   /** Adds a body behind the frames just encoded on the same channel. */
   body(channel: number, bytes: Uint8Array): void {
+    this.changes++
     const queue = this.queues.get(channel)
     if (queue === undefined && bytes.length < byReference) return this.copyBody(this.frameWriter(), channel, bytes)
     if (queue !== undefined) {
@@ -178,6 +194,7 @@ export class Output {
 
   /** Forgets what was not handed over. */
   discard(): void {
+    this.changes++
     this.writer.reset(noBuffer)
     this.start = 0
     this.dropQueued()
@@ -249,6 +266,7 @@ export class Output {
 
   /** Hands over what the buffer holds; without `all` the buffer goes on behind it. */
   private handOver(sink: Sink, all: boolean): boolean {
+    this.changes++
     const { bytes, length } = this.writer
     const piece = bytes.subarray(this.start, length)
     if (!all) {

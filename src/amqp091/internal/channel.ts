@@ -69,7 +69,11 @@ export class ChannelCore implements ChannelOnSocket {
   /** Unacknowledged deliveries for all consumers of the channel together; 0 is no limit. */
   private channelPrefetch = 0
   readonly publishing: Publishing
-  readonly settling = new Settling((method) => this.transmitLate(method), () => this.host.capabilities.basicNack)
+  readonly settling = new Settling({
+    acknowledge: (deliveryTag, multiple, prefix) => this.acknowledge(deliveryTag, multiple, prefix),
+    refuse: (method) => this.transmitLate(method),
+    canNack: () => this.host.capabilities.basicNack
+  })
   readonly host: ChannelHost
   private readonly settings: ChannelSettings
   private readonly calls: Calls
@@ -177,6 +181,13 @@ export class ChannelCore implements ChannelOnSocket {
     const socket = this.host.socket
     if (socket === undefined || !socket.engine.isChannelOpen(this.number)) return
     socket.engine.send(this.number, method)
+    socket.flush()
+  }
+
+  private acknowledge(deliveryTag: number, multiple: boolean, prefix: boolean): void {
+    const socket = this.host.socket
+    if (socket === undefined) return
+    socket.engine.acknowledge(this.number, deliveryTag, multiple, prefix)
     socket.flush()
   }
 

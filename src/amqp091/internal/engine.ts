@@ -105,6 +105,11 @@ export class Engine<P> {
   private readonly maxMessageSize: number
   private readonly reader = new ByteReader()
   private readonly read = new Allocation.Reading()
+  /** The acknowledgement that was sent last: its channel and tag, its name in the output, and where it begins there. */
+  private ackedOn = 0
+  private acked = -1
+  private ackedAt = 0
+  private ackedTag = 0
   readonly parser: FrameParser
   private readonly channels: Array<ChannelState<P> | undefined> = []
   /** Client role: made with the first channel. */
@@ -461,6 +466,26 @@ export class Engine<P> {
     output.commit()
     if (body.length > 0) output.body(channel, body)
     return undefined
+  }
+
+  /**
+   * Sends basic.ack. `prefix`: nothing up to this tag is unsettled any more; then it takes the place of the one before,
+   * where nothing came between the two. A turn's acknowledgements in order are one frame.
+   */
+  acknowledge(channel: number, deliveryTag: number, multiple: boolean, prefix: boolean): void {
+    if (!this.takes(channel)) return
+    const { output } = this
+    // The one before may be of a later tag: then it has to stay.
+    const covers = prefix && channel === this.ackedOn && deliveryTag > this.ackedTag
+    const last = covers ? output.amend(this.acked) : undefined
+    this.ackedTag = deliveryTag
+    if (last !== undefined) return Frame.extendAck(last, this.ackedAt, deliveryTag)
+    const writer = output.begin(channel)
+    this.ackedAt = writer.length
+    Frame.encodeMethod(writer, channel, { _tag: "BasicAck", deliveryTag, multiple }, this.frameMax)
+    output.commit()
+    this.ackedOn = channel
+    this.acked = output.latest
   }
 
   private takes(channel: number): boolean {

@@ -14,6 +14,15 @@ import type { DeliveryRecord, Settlement, Settler } from "./delivery.ts"
 
 const byTag = Order.mapInput(Order.number, ({ deliveryTag }: DeliveryRecord) => deliveryTag)
 
+/** What carries settlements out. @internal */
+export interface SettlingHost {
+  /** `prefix`: no tag up to this one is unsettled. */
+  readonly acknowledge: (deliveryTag: number, multiple: boolean, prefix: boolean) => void
+  readonly refuse: (method: Method.BasicNack | Method.BasicReject) => void
+  /** Whether the broker knows basic.nack, an extension. */
+  readonly canNack: () => boolean
+}
+
 /** @internal */
 export class Settling implements Settler {
   life = 0
@@ -21,16 +30,13 @@ export class Settling implements Settler {
   /** In a channel of transactions: settled since the last commit or rollback. */
   private provisional: Array<DeliveryRecord> | undefined
   private readonly unsettled = new Map<number, DeliveryRecord>()
-  private readonly transmit: (method: Method.BasicAck | Method.BasicNack | Method.BasicReject) => void
-  private readonly canNack: () => boolean
+  /** No tag below it is unsettled. */
+  private floor = 1
+  private newest = 0
+  private readonly settler: SettlingHost
 
-  /** `canNack`: the broker knows basic.nack, an extension. */
-  constructor(
-    transmit: (method: Method.BasicAck | Method.BasicNack | Method.BasicReject) => void,
-    canNack: () => boolean
-  ) {
-    this.transmit = transmit
-    this.canNack = canNack
+  constructor(settler: SettlingHost) {
+    this.settler = settler
   }
 
   /** The life is over: nothing of it can be settled any more. */
@@ -38,6 +44,8 @@ export class Settling implements Settler {
     this.life++
     this.recovering = false
     this.unsettled.clear()
+    this.floor = 1
+    this.newest = 0
     this.commit()
   }
 
@@ -60,12 +68,14 @@ export class Settling implements Settler {
     const all = Arr.sort([...this.unsettled.values(), ...undone], byTag)
     this.unsettled.clear()
     for (const delivery of all) this.unsettled.set(delivery.deliveryTag, delivery)
+    this.floor = Math.min(this.floor, all[0]?.deliveryTag ?? this.floor)
   }
 
   /** Called in the order of the tags; `false` when it comes again, and must not be worked on. */
   add(delivery: DeliveryRecord): boolean {
     if (delivery.noAck) return true
     delivery.recovered = this.recovering
+    this.newest = delivery.deliveryTag
     if (!this.recovering) this.unsettled.set(delivery.deliveryTag, delivery)
     return !this.recovering
   }
@@ -80,15 +90,17 @@ export class Settling implements Settler {
   private settled(delivery: DeliveryRecord): void {
     delivery.settled = true
     this.unsettled.delete(delivery.deliveryTag)
+    while (this.floor <= this.newest && !this.unsettled.has(this.floor)) this.floor++
     this.provisional?.push(delivery)
   }
 
   private send(settlement: Settlement, deliveryTag: number, multiple: boolean): void {
-    if (settlement === "ack") return this.transmit({ _tag: "BasicAck", deliveryTag, multiple })
+    const { settler } = this
+    if (settlement === "ack") return settler.acknowledge(deliveryTag, multiple, this.floor > deliveryTag)
     const requeue = settlement === "requeue"
-    if (this.canNack()) this.transmit({ _tag: "BasicNack", deliveryTag, multiple, requeue })
+    if (settler.canNack()) settler.refuse({ _tag: "BasicNack", deliveryTag, multiple, requeue })
     // A broker without basic.nack can only be given one back at a time.
-    else this.transmit({ _tag: "BasicReject", deliveryTag, requeue })
+    else settler.refuse({ _tag: "BasicReject", deliveryTag, requeue })
   }
 
   /** Settles many: as far as they are the oldest unsettled ones, in one frame. */
@@ -100,7 +112,7 @@ export class Settling implements Settler {
       if (fault === undefined) batch.add(delivery.deliveryTag)
       else faults.push(fault)
     }
-    if (settlement === "ack" || this.canNack()) this.settleOldest(settlement, (tag) => batch.delete(tag))
+    if (settlement === "ack" || this.settler.canNack()) this.settleOldest(settlement, (tag) => batch.delete(tag))
     for (const tag of batch) {
       const delivery = this.unsettled.get(tag)
       if (delivery !== undefined) this.settle(delivery, settlement)
@@ -110,7 +122,7 @@ export class Settling implements Settler {
 
   /** Settles all there is. */
   settleEverything(settlement: Settlement): void {
-    if (settlement === "ack" || this.canNack()) this.settleOldest(settlement, () => true)
+    if (settlement === "ack" || this.settler.canNack()) this.settleOldest(settlement, () => true)
     for (const delivery of this.unsettled.values()) this.settle(delivery, settlement)
   }
 
