@@ -15,7 +15,7 @@ import * as Metric from "effect/Metric"
 export const published = Metric.counter("amqp_client_published_messages", { incremental: true })
 
 /**
- * Messages that consumers took, when they took them.
+ * Messages delivered to consumers.
  *
  * @since 0.1.0
  * @category metrics

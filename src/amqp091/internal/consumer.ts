@@ -8,7 +8,6 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { CallError, ConsumerCancelled } from "../../AmqpError.ts"
 import { ConsumerOverflow } from "../../AmqpError.ts"
-import * as Metrics from "../../Metrics.ts"
 import type { FieldTable } from "../FieldTable.ts"
 import { isTyped } from "../FieldTable.ts"
 import type * as Method from "../Method.ts"
@@ -208,7 +207,6 @@ export class Consumer {
       if (noAck) { for (const delivery of all) this.bytes -= sizeOf(delivery) }
     }
     this.backlog?.taken(all)
-    Metrics.consumed.unsafeUpdate(all.length, [])
     this.onTaken()
     return all
   }

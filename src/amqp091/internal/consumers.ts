@@ -10,12 +10,15 @@ import * as Option from "effect/Option"
 import type { CallError } from "../../AmqpError.ts"
 import { ChannelError, ConsumerCancelled } from "../../AmqpError.ts"
 import { bounded } from "../../internal/bounded.ts"
+import * as Metrics from "../../Metrics.ts"
 import type * as Method from "../Method.ts"
 import type { BasicProperties } from "../Properties.ts"
 import type { Reply } from "./calls.ts"
 import type { Consumer } from "./consumer.ts"
 import { DeliveryRecord } from "./delivery.ts"
 import type { Settling } from "./settling.ts"
+
+const noTags: [] = []
 
 /** What a channel does for its consumers. @internal */
 export interface ConsumersHost {
@@ -120,6 +123,7 @@ export class Consumers {
   }
 
   delivered(method: Method.BasicDeliver, properties: BasicProperties, body: Uint8Array): void {
+    Metrics.consumed.unsafeUpdate(1, noTags)
     const consumer = this.byTag.get(method.consumerTag)
     const noAck = consumer?.settings.noAck === true
     const delivery = new DeliveryRecord(this.settling, method, method.consumerTag, noAck, properties, body)
