@@ -97,6 +97,13 @@ export const cases: ReadonlyArray<Case> = [
   { name: "connection open, wall", kind: "open", unit: "ms", size: 0, count: 20, clients: all, limit: 3 },
   sized("TLS: publish, confirmed, window of 1000", KiB, { kind: "window", tls: true }),
   sized("TLS: consume, no ack, by chunk", KiB, { kind: "consume", noAck: true, way: "chunks", tls: true }),
+  sized("publish, confirmed, window of 100,000", KiB, {
+    kind: "window",
+    window: 100_000,
+    clients: ours,
+    beside: "publish, confirmed, window of 1000, 1 KiB",
+    target: 1.1
+  }),
   sized("publish, confirmed, 500 channels", KiB, {
     kind: "window",
     channels: 500,
@@ -108,6 +115,7 @@ export const cases: ReadonlyArray<Case> = [
     kind: "consume",
     noAck: true,
     way: "chunks",
+    count: 1_000_000,
     consumers: 500,
     clients: ours,
     beside: "consume, no ack, by chunk, 1 KiB",

@@ -48,7 +48,8 @@ export interface ConsumeOptions {
 }
 
 export interface Link {
-  readonly publishers: (confirms: boolean, channels: number) => Promise<ReadonlyArray<Publisher>>
+  /** `window`: the most unconfirmed publishes of a channel, where the client wants to know. */
+  readonly publishers: (confirms: boolean, channels: number, window?: number) => Promise<ReadonlyArray<Publisher>>
   /** Opens a consumer for each queue on one channel, and takes deliveries until all have come. */
   readonly consume: (options: ConsumeOptions, receiver: Receiver) => Promise<void>
   readonly close: () => Promise<void>

@@ -94,10 +94,10 @@ const open = async (target: Target): Promise<Link> => {
   const onConnection = <A, E>(effect: Effect.Effect<A, E, Connection.Connection | Scope.Scope>) =>
     run(Effect.provideService(effect, Connection.Connection, connection))
   return {
-    publishers: (confirms, channels) =>
+    publishers: (confirms, channels, window = 1000) =>
       onConnection(Effect.replicateEffect(
         confirms
-          ? Effect.map(Channel.makeConfirm({ window: 1000 }), confirmPublisher)
+          ? Effect.map(Channel.makeConfirm({ window }), confirmPublisher)
           : Effect.map(Channel.make(), plainPublisher),
         channels
       )),
