@@ -93,7 +93,7 @@ const publish = async (
 ) => {
   const bodies = bodiesOf(size)
   const account = new Account()
-  const publishers = await link.publishers(kind !== "stream", channels, Math.max(window, 1000))
+  const publishers = await link.publishers(kind !== "stream", channels, kind === "window" ? window : undefined)
   const first = publishers[0]!
   const each = Math.max(1, Math.floor(count / channels))
   const run = async (count: number) => {
@@ -260,9 +260,11 @@ const memory = async (link: Link, { count, name, size }: Case, client: ClientNam
   collect()
   const start = used()
   let most = start
+  // What is in use, not what nobody has collected yet.
   const timer = setInterval(() => {
+    collect()
     most = Math.max(most, used())
-  }, 5)
+  }, 25)
   const { wall } = await measure(async () => {
     await publisher!.stream(bodies, count)
     await publisher!.declare("none")
@@ -282,6 +284,8 @@ const settled = async (): Promise<number> => {
 }
 
 const idle = async (open: () => Promise<Link>, { count, name }: Case, client: ClientName): Promise<Sample> => {
+  // Code that is compiled on the way is no connection's.
+  for (let i = 0; i < 50; i++) await (await open()).close()
   const first = await open()
   const before = await settled()
   const links: Array<Link> = []
