@@ -277,17 +277,23 @@ export class PublishManyError extends Data.TaggedError("PublishManyError")<{
 }
 
 /**
- * The broker ended a consumer: its queue was deleted, or the node that held it went away.
+ * The broker ended a consumer.
+ *
+ * `AckTimeout`: it held a delivery for longer than the broker allows (RabbitMQ from 4.3 on; before, the channel is closed with
+ * the details `AckTimeout`, and heals). The broker gives no reason: this one is told when the consumer held deliveries and
+ * its queue is still there. `Other`: its queue was deleted, or the node that held it went away.
  *
  * @since 0.1.0
  * @category errors
  */
 export class ConsumerCancelled extends Data.TaggedError("ConsumerCancelled")<{
+  readonly reason: "AckTimeout" | "Other"
   readonly consumerTag: string
   readonly queue: string
 }> {
   override get message() {
-    return `The broker cancelled consumer "${this.consumerTag}" of queue "${this.queue}"`
+    const why = this.reason === "AckTimeout" ? ", which held a delivery for too long (AckTimeout)" : ""
+    return `The broker cancelled consumer "${this.consumerTag}" of queue "${this.queue}"${why}`
   }
 }
 

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import * as Metric from "effect/Metric"
+import * as MetricBoundaries from "effect/MetricBoundaries"
 
 /**
  * Messages handed to a socket, those sent again included.
@@ -46,3 +47,15 @@ export const undecodable = Metric.counter("amqp_client_undecodable_messages", { 
  * @category metrics
  */
 export const reconnects = Metric.counter("amqp_client_reconnects", { incremental: true })
+
+/**
+ * By how many milliseconds the timers of connections (heartbeats, timeouts) woke up late: a program that keeps its thread
+ * busy for long shows here before its broker takes it for dead.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const timerLag = Metric.histogram(
+  "amqp_client_timer_lag_milliseconds",
+  MetricBoundaries.fromIterable([1, 5, 10, 50, 100, 500, 1000, 5000, 10_000])
+)

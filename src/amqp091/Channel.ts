@@ -158,6 +158,11 @@ export interface ConsumeOptions {
   readonly noLocal?: boolean | undefined
   /** The only consumer of the queue, or none (403). Default: false. */
   readonly exclusive?: boolean | undefined
+  /**
+   * Asks for no answer: deliveries are awaited at once. A refusal closes the channel, which fails what else is in flight
+   * there; then it fails the stream, as it would with an answer. Default: false.
+   */
+  readonly noWait?: boolean | undefined
   /** Default: made here, unique on the connection. */
   readonly consumerTag?: string | undefined
   /** When its reader has taken what had arrived by then. Default: "fail". */
@@ -402,6 +407,11 @@ export interface ConfirmOptions extends Options {
    * "at-least-once": they are sent again, in order, which may duplicate them. Default: "confirmed".
    */
   readonly guarantee?: "confirmed" | "at-least-once" | undefined
+  /**
+   * Asks for no answer to confirm.select: each opening of the channel takes one round trip less. A broker without confirms is
+   * refused locally either way. Default: false.
+   */
+  readonly noWait?: boolean | undefined
 }
 
 const checked = (name: string, value: number, least: number, most: number): Effect.Effect<number, ChannelError> =>
@@ -412,12 +422,12 @@ const checked = (name: string, value: number, least: number, most: number): Effe
 const open = (
   mode: ChannelSettings["mode"],
   options: Options | undefined,
-  publishing: PublishingOptions
+  settings: PublishingOptions & Pick<ChannelSettings, "noWait">
 ): Effect.Effect<ChannelCore, CallError, Connection | Scope.Scope> =>
   Effect.gen(function*() {
     const prefetch = yield* checked("prefetch", options?.prefetch ?? 100, 0, 0xffff)
     const number = options?.number === undefined ? undefined : yield* checked("number", options.number, 1, 0xffff)
-    return yield* openChannel({ mode, prefetch, number, ...publishing })
+    return yield* openChannel({ mode, prefetch, number, ...settings })
   })
 
 /**
@@ -443,7 +453,11 @@ export const makeConfirm = (
 ): Effect.Effect<ConfirmChannel, CallError, Connection | Scope.Scope> =>
   checked("window", options?.window ?? 1000, 1, 1_000_000).pipe(
     Effect.flatMap((window) =>
-      open("confirm", options, { window, atEnd: options?.guarantee === "at-least-once" ? "resend" : "fail" })
+      open("confirm", options, {
+        window,
+        atEnd: options?.guarantee === "at-least-once" ? "resend" : "fail",
+        noWait: options?.noWait
+      })
     ),
     Effect.map(confirm)
   )

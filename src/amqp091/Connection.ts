@@ -87,6 +87,8 @@ export interface Capabilities {
   readonly perConsumerQos: boolean
   readonly consumerPriorities: boolean
   readonly directReplyTo: boolean
+  /** Its basic.cancel is answered with basic.cancel-ok (RabbitMQ 4.3.7 and later; others would close the connection). */
+  readonly acceptConsumerCancelOk: boolean
 }
 
 /**

@@ -26,6 +26,8 @@ export class SendWindow<A, E> {
   private oldest = 1
   private next = 1
   private open = 0
+  /** Up to here there may be some that were given up without an answer, which may still come. */
+  private expiredThrough = 0
   /** Numbers before a reset and after it are not the same numbers. */
   private epoch = 0
 
@@ -68,12 +70,16 @@ export class SendWindow<A, E> {
 
   /**
    * Answers for one number, or for all up to it; 0 with `multiple` means all. `fault` makes it a refusal.
-   * `false` when the number was never given.
+   * `false` when there is nothing to answer for: the number was never given, or had its answer. One that came too late
+   * for its item is no second one.
    */
   answer(number: number, multiple: boolean, fault?: (item: A) => E): boolean {
     if (number >= this.next || (number === 0 && !multiple)) return false
-    if (multiple) this.settleThrough(number === 0 ? this.next - 1 : number, fault)
-    else if (number >= this.oldest) this.settle(number & this.mask, fault)
+    if (number === 0) this.settleThrough(this.next - 1, fault)
+    else if (number < this.oldest) return number <= this.expiredThrough
+    else if (multiple) this.settleThrough(number, fault)
+    else if (this.waiters[number & this.mask] === undefined) return number <= this.expiredThrough
+    else this.settle(number & this.mask, fault)
     return true
   }
 
@@ -105,7 +111,9 @@ export class SendWindow<A, E> {
 
   /** Fails what was sent at or before `time`; a late answer for it is ignored. */
   expire(time: number, fault: (item: A) => E): void {
+    const { epoch, oldest } = this
     this.settleThrough(this.next - 1, fault, time)
+    if (this.epoch === epoch && this.oldest > oldest) this.expiredThrough = this.oldest - 1
   }
 
   /** Takes everything unanswered out, oldest first, and starts numbering at 1 again. */
@@ -125,6 +133,7 @@ export class SendWindow<A, E> {
     this.oldest = 1
     this.next = 1
     this.open = 0
+    this.expiredThrough = 0
     this.epoch++
     for (const { failure, waiter } of failed) waiter.failed(failure)
     return rest

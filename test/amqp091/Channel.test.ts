@@ -265,6 +265,19 @@ describe("confirmed publishes", () => {
       assert.strictEqual((yield* connection.state)._tag, "Open")
     }).pipe(Effect.provide(layerMemory)))
 
+  it.scoped("confirmed a second time loses the connection", () =>
+    Effect.gen(function*() {
+      const { channel, number, peer } = yield* withConfirms()
+      const publishing = yield* Effect.fork(channel.publish({ content: "x" }))
+      yield* publishes(peer, 1)
+      yield* peer.send(number, ack(1))
+      yield* Fiber.join(publishing)
+      yield* peer.send(number, ack(1))
+      const { replyCode, replyText } = yield* peer.expect("ConnectionClose")
+      assert.strictEqual(replyCode, 503)
+      assert.include(replyText, "a confirm for publish 1, which awaits none")
+    }).pipe(Effect.provide(layerMemory)))
+
   it.scoped("a confirm for what was never sent loses the connection", () =>
     Effect.gen(function*() {
       const { number, peer } = yield* withConfirms()

@@ -10,6 +10,7 @@ class Model {
   readonly limit: number
   readonly outcomes: Array<Outcome> = []
   next = 1
+  expiredThrough = 0
   flight: Array<{ number: number; item: number; at: number; failure: string | undefined }> = []
 
   constructor(limit: number) {
@@ -36,12 +37,15 @@ class Model {
 
   answer(number: number, multiple: boolean, outcome: string): boolean {
     if (number >= this.next || (number === 0 && !multiple)) return false
+    const answersFor = this.flight.some((each) => multiple ? each.number <= number : each.number === number)
     this.settle((each) => multiple ? number === 0 || each.number <= number : each.number === number, outcome)
-    return true
+    return answersFor || number <= this.expiredThrough
   }
 
   expire(time: number): void {
+    const [oldest] = this.flight
     this.settle((each) => each.at <= time, "expired")
+    if (oldest !== this.flight[0]) this.expiredThrough = (this.flight[0]?.number ?? this.next) - 1
   }
 
   markFirst(matches: (item: number) => boolean): boolean {
@@ -62,6 +66,7 @@ class Model {
     this.settle((each) => this.flight.some((one) => one.number === each.number && one.failure !== undefined), "")
     this.flight = []
     this.next = 1
+    this.expiredThrough = 0
     return rest
   }
 }
@@ -147,7 +152,23 @@ describe("SendWindow", () => {
     )
   })
 
-  it("knows numbers that were never given, and ignores a second or late answer", () => {
+  it("knows a second answer, of a single one or of all up to it", () => {
+    const window = new SendWindow<number, string>(5)
+    for (let number = 1; number <= 4; number++) window.push(number, silent, 0)
+    assert.isTrue(window.answer(2, false))
+    assert.isFalse(window.answer(2, false))
+    // That all up to it are answered now is news, though it is not of this one.
+    assert.isTrue(window.answer(2, true))
+    assert.isFalse(window.answer(2, true))
+    assert.isFalse(window.answer(1, false))
+    assert.isTrue(window.answer(0, true))
+    assert.isFalse(window.answer(4, false))
+    window.reset()
+    window.push(1, silent, 0)
+    assert.isTrue(window.answer(1, false))
+  })
+
+  it("knows numbers that were never given, and takes a late answer for no second one", () => {
     const window = new SendWindow<number, string>(3)
     assert.isTrue(window.answer(0, true))
     assert.isFalse(window.answer(0, false))

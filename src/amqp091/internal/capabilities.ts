@@ -20,7 +20,8 @@ export const capabilitiesOf = (serverProperties: FieldTable): Capabilities => {
     authenticationFailureClose: has("authentication_failure_close"),
     perConsumerQos: has("per_consumer_qos"),
     consumerPriorities: has("consumer_priorities"),
-    directReplyTo: has("direct_reply_to")
+    directReplyTo: has("direct_reply_to"),
+    acceptConsumerCancelOk: has("accept_consumer_cancel_ok")
   }
 }
 

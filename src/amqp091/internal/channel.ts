@@ -20,6 +20,7 @@ import type { ChannelHost, ChannelOnSocket } from "./channelHost.ts"
 import { Consumers } from "./consumers.ts"
 import { DeliveryRecord } from "./delivery.ts"
 import type { ContentMethod } from "./engine.ts"
+import { findQueue } from "./openOn.ts"
 import type { Outgoing, PublishingOptions } from "./publishing.ts"
 import { Publishing } from "./publishing.ts"
 import { closedByBroker, Reopening } from "./reopening.ts"
@@ -34,14 +35,21 @@ export interface ChannelSettings extends PublishingOptions {
   readonly prefetch: number
   /** The channel number it must have. Default: the lowest that is free. */
   readonly number?: number | undefined
+  /** Its mode is selected without waiting for the answer (confirm.select knows that alone). */
+  readonly noWait?: boolean | undefined
   /** Closed by the broker, it stays closed. */
   readonly once?: boolean | undefined
 }
 
-const selectMode: Record<ChannelSettings["mode"], Method.Method | undefined> = {
-  plain: undefined,
-  confirm: { _tag: "ConfirmSelect", noWait: false },
-  tx: { _tag: "TxSelect" }
+const selectMode = ({ mode, noWait = false }: ChannelSettings): Method.Method | undefined => {
+  switch (mode) {
+    case "plain":
+      return undefined
+    case "confirm":
+      return { _tag: "ConfirmSelect", noWait }
+    case "tx":
+      return { _tag: "TxSelect" }
+  }
 }
 
 const qos = (prefetchCount: number, global: boolean): Method.BasicQos => ({
@@ -110,7 +118,9 @@ export class ChannelCore implements ChannelOnSocket {
       fork: host.fork,
       onFull: host.consumerFull,
       onGone: host.readingMayChange,
-      closeTimeout: host.closeTimeout
+      closeTimeout: host.closeTimeout,
+      find: (queue) => findQueue(host, queue),
+      acceptsCancelOk: () => host.capabilities.acceptConsumerCancelOk
     }, this.settling)
   }
 
@@ -278,7 +288,7 @@ export class ChannelCore implements ChannelOnSocket {
     this.host.carry(number, this)
     socket?.flushNow()
     const { life } = this.settling
-    const select = selectMode[mode]
+    const select = selectMode(this.settings)
     // Between an answer and what follows it, the life may have ended.
     const alive = Effect.suspend(() => this.settling.life === life ? Effect.void : Effect.fail(this.ended))
     const setup = (method: Method.Method) =>
@@ -407,10 +417,19 @@ export class ChannelCore implements ChannelOnSocket {
     this.closedBy = error
     this.calls.closed(error)
     this.returns.end()
+    this.reportUnconfirmed()
     this.publishing.closed(error)
     for (const resume of this.openWaiters.splice(0)) resume()
     this.consumers.end(error)
     this.host.drop(this)
+  }
+
+  /** Each of them fails; but of those that nobody waits on, nobody would hear. */
+  private reportUnconfirmed(): void {
+    const { unconfirmed } = this.publishing
+    if (unconfirmed === 0) return
+    const count = unconfirmed === 1 ? "1 publish" : `${unconfirmed} publishes`
+    this.host.fork(Effect.logWarning(`A channel was closed before the broker had confirmed ${count}`))
   }
 
   /** The goodbye: what was published is confirmed or given up, then channel.close and its answer. Bounded. */
@@ -458,7 +477,7 @@ export class ChannelCore implements ChannelOnSocket {
       case "BasicNack": {
         this.reopening.succeeded()
         if (this.publishing.confirmed(method.deliveryTag, method.multiple, method._tag === "BasicAck")) return
-        return this.unexpected(method, `a confirm for publish ${method.deliveryTag}, which was never sent`)
+        return this.unexpected(method, `a confirm for publish ${method.deliveryTag}, which awaits none`)
       }
       case "BasicQosOk":
         if (this.qosPending === 0) break

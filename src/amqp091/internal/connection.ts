@@ -428,6 +428,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   }
 
   tick(now: number, late: number): void {
+    Metrics.timerLag.unsafeUpdate(late, [])
     for (const channel of this.channels) channel.tick(now)
     const { socket } = this
     if (socket === undefined) return

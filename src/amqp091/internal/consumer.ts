@@ -33,6 +33,7 @@ export interface ConsumerSettings {
   readonly noAck: boolean
   readonly noLocal: boolean
   readonly exclusive: boolean
+  readonly noWait: boolean
   readonly arguments: FieldTable
 }
 
@@ -111,7 +112,8 @@ export class Consumer {
       noLocal: settings.noLocal,
       noAck: settings.noAck,
       exclusive: settings.exclusive,
-      noWait: false,
+      // Again only with an answer: it says which of the consumers a broker refuses.
+      noWait: settings.noWait && !this.established,
       arguments: this.resumeAt === undefined
         ? settings.arguments
         : { ...settings.arguments, [streamOffset]: this.resumeAt }

@@ -6,6 +6,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { CallError } from "../../AmqpError.ts"
 import { ChannelError, ConsumerCancelled } from "../../AmqpError.ts"
@@ -33,6 +34,10 @@ export interface ConsumersHost {
   /** A consumer is gone: its buffer stops reading no more. */
   readonly onGone: () => void
   readonly closeTimeout: Duration.Duration
+  /** Looks for a queue, without harm to this channel. */
+  readonly find: (queue: string) => Effect.Effect<unknown, CallError>
+  /** Whether the broker takes an answer when it ends a consumer. */
+  readonly acceptsCancelOk: () => boolean
 }
 
 /** @internal */
@@ -141,7 +146,30 @@ export class Consumers {
     if (consumer === undefined) return
     this.byTag.delete(tag)
     this.host.onGone()
-    consumer.finish(Option.some(new ConsumerCancelled({ consumerTag: tag, queue: consumer.settings.queue() })))
+    if (!consumer.leaving) this.confirmEnd(tag)
+    const queue = consumer.settings.queue()
+    const finish = (reason: ConsumerCancelled["reason"]) =>
+      consumer.finish(Option.some(new ConsumerCancelled({ reason, consumerTag: tag, queue })))
+    // Who held nothing cannot have held it for too long.
+    if (this.settling.oldest(tag) === undefined) return finish("Other")
+    this.host.fork(
+      this.host.find(queue).pipe(
+        Effect.onExit((exit) => Effect.sync(() => finish(Exit.isSuccess(exit) ? "AckTimeout" : "Other"))),
+        Effect.ignore
+      )
+    )
+  }
+
+  /**
+   * RabbitMQ 4.3 keeps a consumer that was late, and its tag, until it is answered, although it asks for no answer. From
+   * 4.3.7 on it advertises that it takes cancel-ok; before, as any broker, it takes a cancel for what has ended.
+   */
+  private confirmEnd(consumerTag: string): void {
+    this.host.transmit(
+      this.host.acceptsCancelOk()
+        ? { _tag: "BasicCancelOk", consumerTag }
+        : { _tag: "BasicCancel", consumerTag, noWait: true }
+    )
   }
 
   /** The broker does not take a consumer back in a new life. */

@@ -50,6 +50,7 @@ const settingsOf = (
     noAck: options.noAck === true,
     noLocal: options.noLocal === true,
     exclusive: options.exclusive === true,
+    noWait: options.noWait === true,
     arguments: options.arguments ?? {}
   }
 }

@@ -144,7 +144,7 @@ export class Publishing {
     this.host.readingMayChange()
   }
 
-  /** The broker answers for one publish or for all up to it; `false` when it answers for what was never sent. */
+  /** The broker answers for one publish or for all up to it; `false` when nothing awaits it. */
   confirmed(tag: number, multiple: boolean, ack: boolean): boolean {
     if (this.window === undefined) return false
     const known = this.window.answer(tag, multiple, ack ? undefined : nacked)
