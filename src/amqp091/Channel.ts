@@ -476,6 +476,28 @@ export const makeTx = (options?: Options): Effect.Effect<TxChannel, CallError, C
   )
 
 /**
+ * The connection's own channel, for what is done once and needs no channel of its own: declaring, binding, purging, a get. It
+ * is opened when it is first asked for, is the same for everybody from then on, and ends with the connection, not with a
+ * scope. Its calls go one at a time, and what the broker closes it over fails what else is in flight on it: consumers and
+ * publishers are better off with one of their own, and questions with `queueExists` and `exchangeExists`.
+ *
+ * Fails `ChannelError` `NoFreeChannels` when the connection has no number left; asked for again, it is tried again.
+ *
+ * @example
+ * import { Channel } from "effect-amqp/amqp091"
+ * import * as Effect from "effect/Effect"
+ *
+ * const declared = Effect.flatMap(Channel.shared, (channel) => channel.queueDeclare({ queue: "orders" }))
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const shared: Effect.Effect<Channel, CallError, Connection> = Effect.flatMap(
+  Connection,
+  ({ core }) => Effect.map(core.shared, plain)
+)
+
+/**
  * The queue as the broker has it, or none. Asked on a channel of its own: no other one is closed over the answer.
  *
  * Fails `ChannelError` `ResourceLocked` where the queue is another connection's own, `AccessRefused` where it may not be

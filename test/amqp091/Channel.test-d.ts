@@ -107,6 +107,7 @@ describe("the error channel of each function", () => {
       readonly layer: Calls
       readonly layerConfirm: Calls
       readonly layerTx: Calls
+      readonly shared: Calls
       readonly queueExists: Calls
       readonly exchangeExists: Calls
     }>()
@@ -116,6 +117,7 @@ describe("the error channel of each function", () => {
     expectTypeOf(Channel.layerConfirm).returns.toEqualTypeOf<
       Layer.Layer<Channel.ConfirmChannel, Calls, Connection.Connection>
     >()
+    expectTypeOf(Channel.shared).toEqualTypeOf<Effect.Effect<Channel.Channel, Calls, Connection.Connection>>()
     expectTypeOf(Channel.queueExists("q")).toEqualTypeOf<
       Effect.Effect<Option.Option<Channel.DeclaredQueue>, Calls, Connection.Connection>
     >()

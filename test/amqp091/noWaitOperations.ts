@@ -3,12 +3,13 @@ import { assert } from "@effect/vitest"
 import { Channel } from "effect-amqp/amqp091"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 
 /** `chains`: the broker binds exchanges to exchanges. */
 export const operationsWithoutWait = (chains: boolean) =>
   Effect.gen(function*() {
-    const channel = yield* Channel.makeConfirm()
     const noWait = true
+    const channel = yield* Channel.makeConfirm({ noWait })
     const [queue, inner, outer] = ["no-wait-queue", "no-wait-inner", "no-wait-outer"]
     /** How many of two messages, one for each way, arrive. */
     const arrived = Effect.gen(function*() {
@@ -20,6 +21,8 @@ export const operationsWithoutWait = (chains: boolean) =>
     yield* channel.exchangeDeclare({ exchange: outer, type: "fanout", noWait })
     yield* channel.queueBind({ queue, exchange: inner, noWait })
     assert.strictEqual(yield* arrived, 1)
+    const taken = yield* channel.consume({ queue, prefetch: 1, noWait }).pipe(Stream.take(1), Stream.runCollect)
+    yield* channel.nackAll(taken)
     if (chains) {
       yield* channel.exchangeBind({ destination: inner, source: outer, noWait })
       assert.strictEqual(yield* arrived, 3)

@@ -123,6 +123,8 @@ const base = (pick: Pick): Members<Channel.ChannelBase> => ({
       pick(ground).consume({ queue: ground.queue, onCancel: "reconsume" }).pipe(Stream.take(2), acknowledged),
     "whose handler fails": (ground) =>
       Effect.flip(Stream.runForEach(pick(ground).consume({ queue: ground.queue }), () => Effect.fail("no"))),
+    noWait: (ground) =>
+      pick(ground).consume({ queue: ground.queue, noWait: true }).pipe(Stream.take(2), acknowledged),
     refused: (ground) => Effect.flip(Stream.runDrain(pick(ground).consume({ queue: "none" })))
   },
   get: {
@@ -198,6 +200,7 @@ const rollback: { readonly rollback: Runs } = {
   }
 }
 
+const another = ({ url }: Ground) => Connection.make({ url })
 const tags = ["Channel", "ConfirmChannel", "TxChannel"] as const
 
 const channelModule: Members<typeof Channel, (typeof tags)[number]> = {
@@ -205,7 +208,18 @@ const channelModule: Members<typeof Channel, (typeof tags)[number]> = {
     "": () => Channel.make({ prefetch: 1 }),
     "with a number": () => Channel.make({ number: 77 })
   },
-  makeConfirm: () => Channel.makeConfirm({ window: 1 }),
+  makeConfirm: {
+    "": () => Channel.makeConfirm({ window: 1 }),
+    noWait: () => Channel.makeConfirm({ noWait: true })
+  },
+  // It outlives its first use: on a connection that does not.
+  shared: (ground) =>
+    Effect.flatMap(another(ground), (connection) =>
+      Effect.provideService(
+        Effect.flatMap(Channel.shared, ({ queueDeclare }) => queueDeclare({ queue: ground.fresh, exclusive: true })),
+        Connection.Connection,
+        connection
+      )),
   makeTx: { rabbitOnly: () => Channel.makeTx() },
   queueExists: {
     "": ({ queue }) => Channel.queueExists(queue),
@@ -243,7 +257,6 @@ const delivery: Members<Message.Delivery, Data> = {
 
 // --- Connections ---
 
-const another = ({ url }: Ground) => Connection.make({ url })
 const config = ({ url }: Ground) => Config.sync(() => Either.getOrThrow(ConnectionOptions.resolve({ url })))
 
 const connectionModule: Members<typeof Connection, "TypeId" | "Connection"> = {

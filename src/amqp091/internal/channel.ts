@@ -338,7 +338,8 @@ export class ChannelCore implements ChannelOnSocket {
     )
   )
 
-  private readonly opening: Effect.Effect<void, CallError> = Effect.suspend(() => {
+  /** Waits for an opening that somebody else has begun. */
+  readonly opening: Effect.Effect<void, CallError> = Effect.suspend(() => {
     if (this.closedBy !== undefined) return Effect.fail(this.closedBy)
     if (this.status === "open") return Effect.void
     return Effect.async<void, CallError>((resume) => {
@@ -430,6 +431,16 @@ export class ChannelCore implements ChannelOnSocket {
     if (unconfirmed === 0) return
     const count = unconfirmed === 1 ? "1 publish" : `${unconfirmed} publishes`
     this.host.fork(Effect.logWarning(`A channel was closed before the broker had confirmed ${count}`))
+  }
+
+  /** It could not be opened: it is over, also for a broker that has opened it all the same. */
+  giveUp(error: CallError): void {
+    this.sendClose()
+    this.end(error)
+  }
+
+  get isOver(): boolean {
+    return this.closedBy !== undefined
   }
 
   /** The goodbye: what was published is confirmed or given up, then channel.close and its answer. Bounded. */

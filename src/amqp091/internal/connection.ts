@@ -67,6 +67,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   private readonly timer: Timer
   private readonly options: CoreOptions
   private readonly channels = new Set<ChannelCore>()
+  private ownChannel: ChannelCore | undefined
   private carried: Array<ChannelOnSocket | undefined> = []
   /** Those whose publishes wait: after each write they are looked at, and nobody else. */
   private readonly starving = new Set<Starving>()
@@ -138,6 +139,22 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     this.channels.add(channel)
     return channel
   }
+
+  /**
+   * The one channel that belongs to the connection itself: opened when it is first asked for, anew where the last one has
+   * ended, and by nobody's fiber: whoever is interrupted meanwhile leaves it to the next.
+   */
+  readonly shared: Effect.Effect<ChannelCore, CallError> = Effect.suspend(() => {
+    const refusal = this.refusal("channel.open", false)
+    if (refusal !== undefined) return Effect.fail(refusal)
+    let channel = this.ownChannel
+    if (channel === undefined || channel.isOver) {
+      const fresh = this.open({ mode: "plain", prefetch: 100, window: undefined, atEnd: "fail" })
+      this.ownChannel = channel = fresh
+      this.fork(Effect.catchAll(fresh.whenOpen, (error) => Effect.sync(() => fresh.giveUp(error))))
+    }
+    return Effect.as(channel.opening, channel)
+  })
 
   readonly drop = (channel: ChannelOnSocket): void => {
     if (channel instanceof ChannelCore) {
