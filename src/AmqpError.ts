@@ -344,12 +344,12 @@ export interface ContentIssue {
  * The kinds of {@link ContentError}.
  *
  * `ContentType`: the message says that it is something else. `ContentEncoding`: it is compressed, or in another character
- * set. `Text`: not UTF-8. `Json`: not JSON, or a value that JSON cannot express. `Schema`: `issues` says where.
+ * set. `Text`: not UTF-8. `Json`: not JSON, or a value that JSON cannot express. `Schema`: `issues` says where. `Size`: larger than its publisher allows.
  *
  * @since 0.1.0
  * @category models
  */
-export type ContentReason = "ContentType" | "ContentEncoding" | "Text" | "Json" | "Schema"
+export type ContentReason = "ContentType" | "ContentEncoding" | "Text" | "Json" | "Schema" | "Size"
 
 /**
  * A message's content is not what its reader expects, or a value could not be made into one. `contentType` is what the

@@ -104,6 +104,8 @@ export interface Info {
   readonly options: ConnectionOptions.ConnectionOptions
   readonly serverProperties: FieldTable
   readonly capabilities: Capabilities
+  /** Who logged in, where the credentials name somebody: not with EXTERNAL, ANONYMOUS, OAuth2 or a mechanism of your own. */
+  readonly user: string | undefined
   /** The one that was used, of those that the server offers. */
   readonly mechanism: string
   readonly mechanisms: ReadonlyArray<string>

@@ -16,10 +16,10 @@ import * as ParseResult from "effect/ParseResult"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
-import type { CallError, ConfirmError, ContentError } from "../AmqpError.ts"
-import { isCallError, PublishManyError } from "../AmqpError.ts"
+import type { CallError, ConfirmError } from "../AmqpError.ts"
+import { ContentError, isCallError, PublishManyError } from "../AmqpError.ts"
 import type { ConfirmChannel } from "./Channel.ts"
-import type { Connection } from "./Connection.ts"
+import { Connection } from "./Connection.ts"
 import type { ChannelCore } from "./internal/channel.ts"
 import { confirm, plain } from "./internal/channelModes.ts"
 import { refused } from "./internal/consuming.ts"
@@ -28,6 +28,7 @@ import { openChannel } from "./internal/openChannel.ts"
 import type { Failures } from "./internal/publishRun.ts"
 import { PublishRun } from "./internal/publishRun.ts"
 import type { Content, Message, PublishProperties } from "./Message.ts"
+import { toBytes } from "./Message.ts"
 
 /**
  * @since 0.1.0
@@ -72,7 +73,8 @@ export type PublishAllError<G extends Guarantee> =
   | (G extends "at-most-once" ? CallError : PublishManyError)
 
 /**
- * What one publish has of its own. Properties are laid over the publisher's, one by one.
+ * What one publish has of its own. Properties are laid over the publisher's, one by one. Further routing keys go into the
+ * headers `CC` and `BCC`, as arrays (RabbitMQ).
  *
  * @since 0.1.0
  * @category models
@@ -155,6 +157,13 @@ export interface Options<A, R = never, G extends Guarantee = Guarantee> {
   /** Whether messages carry the time they were published. Default: false. */
   readonly timestamp?: boolean | undefined
   /**
+   * Whether messages carry the user that the connection logged in as, which RabbitMQ checks: receivers can trust it. Needs
+   * credentials that name one (`Info.user`), else `make` fails `ChannelError` `Refused`. Default: false.
+   */
+  readonly userId?: boolean | undefined
+  /** The most bytes of a content; a larger one fails `ContentError` `Size`, and is not sent. Default: no limit of its own. */
+  readonly maxSize?: number | undefined
+  /**
    * How often, and after what delay, `publish` and `publishAll` publish a message again that failed, the same with its
    * message-id. The Schedule sees why: `Schedule.whileInput(AmqpError.isTransient)` leaves alone what would fail again. What
    * has an unknown outcome may be duplicated, and what is published again comes behind what followed it. The sink stops
@@ -166,18 +175,41 @@ export interface Options<A, R = never, G extends Guarantee = Guarantee> {
 /** Makes the message of a value. */
 type ToMessage<A, R> = (value: A, options?: PublishOptions) => Effect.Effect<Message, ContentError, R>
 
-const toMessage = <A, R>(options: Options<A, R>, now: () => number): ToMessage<A, R> => {
+const tooLarge = (contentType: string, size: number, maxSize: number): ContentError =>
+  new ContentError({
+    reason: "Size",
+    operation: "encode",
+    contentType,
+    text: `${size} bytes are more than ${maxSize}`,
+    issues: []
+  })
+
+/** The codec, with a bound on what it makes. */
+const sized = <A, R>(content: Content<A, R>, maxSize: number | undefined): Content<A, R>["encode"] =>
+  maxSize === undefined ? content.encode : (value) =>
+    ParseResult.flatMap(content.encode(value), (encoded) => {
+      const bytes = toBytes(encoded)
+      return bytes.length > maxSize ? Either.left(tooLarge(content.contentType, bytes.length, maxSize)) : Either.right(bytes)
+    })
+
+const toMessage = <A, R>(
+  options: Options<A, R>,
+  now: () => number,
+  user: () => string | undefined
+): ToMessage<A, R> => {
   const { content, exchange, mandatory, messageId, routingKey } = options
   const timestamp = options.timestamp === true
+  const userId = options.userId === true
+  const encode = sized(content, options.maxSize)
   const defaults: PublishProperties = {
     contentType: content.contentType,
     persistent: options.guarantee !== "at-most-once",
     ...options.properties
   }
   const keyOf = typeof routingKey === "function" ? routingKey : () => routingKey
-  const isFixed = messageId === undefined && !timestamp
+  const isFixed = messageId === undefined && !timestamp && !userId
   return (value, given) =>
-    ParseResult.map(content.encode(value), (content) => ({
+    ParseResult.map(encode(value), (content) => ({
       exchange,
       routingKey: given?.routingKey ?? keyOf(value),
       mandatory: given?.mandatory ?? mandatory,
@@ -186,6 +218,7 @@ const toMessage = <A, R>(options: Options<A, R>, now: () => number): ToMessage<A
         ...defaults,
         ...(messageId === undefined ? {} : { messageId: messageId(value) }),
         ...(timestamp ? { timestamp: Math.floor(now() / 1000) } : {}),
+        ...(userId ? { userId: user() } : {}),
         ...given?.properties
       }
     }))
@@ -322,7 +355,8 @@ const confirmed = <A, G extends "confirmed" | "at-least-once">(
  * Opens a channel for one kind of message until the scope closes; then outstanding confirms are waited for, within the
  * close timeout.
  *
- * Fails `ChannelError`: `Refused` when the window is out of range, `NoFreeChannels` when the connection has no channel left.
+ * Fails `ChannelError`: `Refused` when the window is out of range, or the credentials name no user where messages are to carry
+ * it; `NoFreeChannels` when the connection has no channel left.
  *
  * @example
  * ```ts
@@ -351,6 +385,10 @@ export const make = <A, R = never, G extends Guarantee = "confirmed">(
       return yield* refused("channel.open", `window ${window} is not a whole number from 1 to 1000000`)
     }
     const clock = yield* Effect.clock
+    const { core: connection } = yield* Connection
+    if (options.userId === true && connection.user === undefined) {
+      return yield* refused("basic.publish", "userId needs credentials that name a user")
+    }
     const context = yield* Effect.context<R>()
     const core = yield* openChannel({
       mode: guarantee === "at-most-once" ? "plain" : "confirm",
@@ -358,7 +396,7 @@ export const make = <A, R = never, G extends Guarantee = "confirmed">(
       window: guarantee === "at-most-once" ? undefined : window,
       atEnd: guarantee === "at-least-once" ? "resend" : "fail"
     })
-    const bare = toMessage(options, () => clock.unsafeCurrentTimeMillis())
+    const bare = toMessage(options, () => clock.unsafeCurrentTimeMillis(), () => connection.user)
     const encode: ToMessage<A, never> = (value, given) => {
       const encoding = bare(value, given)
       return immediate(encoding) ?? Effect.provide(encoding, context)

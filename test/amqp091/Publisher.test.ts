@@ -3,20 +3,24 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as Channel from "../../src/amqp091/Channel.ts"
+import * as Connection from "../../src/amqp091/Connection.ts"
 import type { Content, Delivery } from "../../src/amqp091/Message.ts"
 import * as Message from "../../src/amqp091/Message.ts"
 import * as Publisher from "../../src/amqp091/Publisher.ts"
 import { ContentError } from "../../src/AmqpError.ts"
+import * as Credentials from "../../src/Credentials.ts"
 import * as Broker from "../../src/broker/Broker.ts"
 import { drained, Embedded, eventually, look, pass, queueOf, warnings } from "./onBroker.ts"
 
 class Order extends Schema.Class<Order>("Order")({ id: Schema.String, region: Schema.String }) {}
 const orders = Message.json(Order)
+const guest = Redacted.make("guest")
 
 const take = (queue: string): Effect.Effect<Delivery, unknown, Channel.Channel> =>
   Effect.flatMap(Channel.Channel, (channel) => Effect.flatten(channel.get({ queue, noAck: true }))).pipe(
@@ -67,6 +71,36 @@ describe("Publisher", () => {
         timestamp: 7,
         appId: "shop"
       })
+    }).pipe(Effect.provide(Channel.layer()), Effect.provide(Embedded)))
+
+  it.scoped("refuses a content above its limit before it is sent, alone or among many", () =>
+    Effect.gen(function*() {
+      yield* queueOf("q")
+      const publisher = yield* Publisher.make({ routingKey: "q", content: Message.text, maxSize: 4 })
+      yield* publisher.publish("four")
+      const fault = yield* Effect.flip(publisher.publish("f\u00fcnf"))
+      assert.deepInclude<object>({ ...fault }, {
+        _tag: "ContentError",
+        reason: "Size",
+        operation: "encode",
+        text: "5 bytes are more than 4"
+      })
+      assert.strictEqual((yield* Effect.flip(publisher.publishAll(["a", "too large", "b"])))._tag, "ContentError")
+      assert.deepStrictEqual(yield* drained("q"), ["four"])
+    }).pipe(Effect.provide(Channel.layer()), Effect.provide(Embedded)))
+
+  it.scoped("tells who publishes on request, where the credentials name somebody", () =>
+    Effect.gen(function*() {
+      yield* queueOf("q")
+      const options = { routingKey: "q", content: Message.text, userId: true }
+      const publisher = yield* Publisher.make(options)
+      yield* publisher.publish("x")
+      assert.strictEqual((yield* take("q")).properties.userId, "guest")
+      assert.strictEqual((yield* Effect.flatMap(Connection.Connection, ({ info }) => info)).user, "guest")
+      const nobody = yield* Connection.make({ url: "memory://", credentials: Credentials.oauth2(guest, "guest") })
+      assert.isUndefined((yield* nobody.info).user)
+      const fault = yield* Effect.flip(Effect.provideService(Publisher.make(options), Connection.Connection, nobody))
+      assert.strictEqual(fault._tag === "ChannelError" && fault.reason, "Refused")
     }).pipe(Effect.provide(Channel.layer()), Effect.provide(Embedded)))
 
   it.scoped("takes the routing key from the value, unless the publish has one", () =>

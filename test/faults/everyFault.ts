@@ -310,7 +310,8 @@ export const everyFault: Table = {
     ContentEncoding: decoding("{}", { contentEncoding: "gzip" }),
     Text: decoding(Uint8Array.of(0xff)),
     Json: decoding("{"),
-    Schema: decoding("{}")
+    Schema: decoding("{}"),
+    Size: own("../amqp091/Publisher.test.ts", "refuses a content above its limit before it is sent, alone or among many")
   },
   ListenError: {
     AddressInUse: own("ListenError.test.ts", "on TCP: on a port that is taken, AddressInUse, and which it is"),

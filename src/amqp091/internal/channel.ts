@@ -378,7 +378,8 @@ export class ChannelCore implements ChannelOnSocket {
     if (this.status === "closed") return
     this.down(fault)
     this.calls.lost(fault, culprit)
-    this.publishing.interrupted(fault)
+    const unconfirmed = this.publishing.interrupted(fault)
+    if (fault._tag === "ConnectionClosed" && fault.reason === "Client") this.reportUnconfirmed(unconfirmed)
     if (this.closedBy !== undefined) this.end(this.closedBy)
   }
 
@@ -418,16 +419,14 @@ export class ChannelCore implements ChannelOnSocket {
     this.closedBy = error
     this.calls.closed(error)
     this.returns.end()
-    this.reportUnconfirmed()
-    this.publishing.closed(error)
+    this.reportUnconfirmed(this.publishing.closed(error))
     for (const resume of this.openWaiters.splice(0)) resume()
     this.consumers.end(error)
     this.host.drop(this)
   }
 
   /** Each of them fails; but of those that nobody waits on, nobody would hear. */
-  private reportUnconfirmed(): void {
-    const { unconfirmed } = this.publishing
+  private reportUnconfirmed(unconfirmed: number): void {
     if (unconfirmed === 0) return
     const count = unconfirmed === 1 ? "1 publish" : `${unconfirmed} publishes`
     this.host.fork(Effect.logWarning(`A channel was closed before the broker had confirmed ${count}`))

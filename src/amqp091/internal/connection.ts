@@ -29,6 +29,7 @@ import type { Dialled } from "./dial.ts"
 import type { ContentMethod } from "./engine.ts"
 import type { LiveSocket, SocketEnd, SocketListener } from "./liveSocket.ts"
 import { toFault } from "./liveSocket.ts"
+import { userOf } from "./sasl.ts"
 
 // Publishers are suspended above this; the rest of the protocol is not.
 const highWaterMark = 1024 * 1024
@@ -118,6 +119,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
       options: dialled?.options ?? this.options.options,
       serverProperties: dialled?.serverProperties ?? {},
       capabilities: this.capabilities,
+      user: this.user,
       mechanism: dialled?.mechanism ?? "",
       mechanisms: dialled?.mechanisms ?? [],
       locales: dialled?.locales ?? [],
@@ -126,6 +128,11 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
       heartbeat: Duration.seconds(dialled?.tuning.heartbeat ?? 0),
       tls: dialled?.tls
     }
+  }
+
+  get user(): string | undefined {
+    const { dialled } = this
+    return dialled === undefined ? undefined : userOf(dialled.options.credentials, dialled.mechanism)
   }
 
   get capabilities(): Capabilities {

@@ -172,12 +172,16 @@ export class Publishing {
     return this.window !== undefined && this.window.failFirst(culpritOf(error), error)
   }
 
-  /** The channel's life is over: says so to what is in flight, or keeps it to be sent again first. */
-  interrupted(cause: CallError): void {
+  /**
+   * The channel's life is over: says so to what is in flight, or keeps it to be sent again first. How many outcomes stay
+   * unknown.
+   */
+  interrupted(cause: CallError): number {
     if (this.atEnd === "drop") { for (const { waiter } of this.waiting.splice(0)) waiter.failed(cause) }
-    if (this.window === undefined) return
+    if (this.window === undefined) return 0
     const rest = this.window.reset()
-    if (this.atEnd === "resend") {
+    const keeps = this.atEnd === "resend"
+    if (keeps) {
       this.waiting = [
         ...rest.map(({ item, waiter }) => ({ outgoing: item, waiter, deadline: Infinity })),
         ...this.waiting
@@ -187,17 +191,21 @@ export class Publishing {
       for (const { item, waiter } of rest) waiter.failed(unknown("Lost", cause)(item))
     }
     this.settled()
+    return keeps ? 0 : rest.length
   }
 
-  /** The channel is gone for good. */
-  closed(error: ConfirmError): void {
+  /** The channel is gone for good. How many outcomes stay unknown. */
+  closed(error: ConfirmError): number {
     const rest = this.window?.reset() ?? []
+    let unanswered = rest.length
     for (const { item, waiter } of rest) waiter.failed(unknown("Lost", error)(item))
     for (const { deadline, outgoing, waiter } of this.waiting.splice(0)) {
       // What is to be sent again was sent once: whether the broker has it is not known.
+      if (deadline === Infinity) unanswered++
       waiter.failed(deadline === Infinity ? unknown("Lost", error)(outgoing) : error)
     }
     this.settled()
+    return unanswered
   }
 
   nextDeadline(): number {

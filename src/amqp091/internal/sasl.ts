@@ -59,6 +59,12 @@ const mechanismOf = (credentials: Credentials): string => {
   }
 }
 
+/** Who logged in by a mechanism, where the credentials say so: the name in a certificate or a token they do not know. @internal */
+export const userOf = (credentials: ReadonlyArray<Credentials>, mechanism: string): string | undefined => {
+  const used = credentials.find((each) => mechanismOf(each) === mechanism)
+  return used !== undefined && used._tag !== "OAuth2" && "username" in used ? used.username : undefined
+}
+
 const ask = (mechanism: string, what: string, secret: Secret): Effect.Effect<string, AuthFault> =>
   Redacted.isRedacted(secret) ? Effect.succeed(Redacted.value(secret)) : Effect.mapBoth(secret, {
     onSuccess: Redacted.value,

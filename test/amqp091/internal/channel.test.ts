@@ -11,6 +11,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { content, layerMemory, type Peer } from "../../harness/scriptedPeer.ts"
+import { warnings } from "../onBroker.ts"
 import { connected, openOn, settle } from "../scripted.ts"
 
 const deliver = (deliveryTag: number, consumerTag: string): Method.BasicDeliver => ({
@@ -195,6 +196,43 @@ describe("reopening a channel", () => {
 })
 
 describe("closing a channel", () => {
+  it.scoped("tells how many publishes were never confirmed, which fail, in one warning", () => {
+    const told: Array<string> = []
+    return Effect.gen(function*() {
+      const { connection, peer } = yield* connected({ closeTimeout: "2 seconds" })
+      const scope = yield* Scope.make()
+      const opening = yield* openOn(connection, Scope.extend(Channel.makeConfirm(), scope))
+      yield* peer.openConfirmChannel
+      const channel = yield* Fiber.join(opening)
+      yield* channel.offer({ content: "1" })
+      yield* channel.offer({ content: "2" })
+      const waiting = yield* Effect.fork(Effect.flip(channel.publish({ content: "3" })))
+      yield* settle
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("3 seconds")
+      yield* Fiber.join(closing)
+      assert.strictEqual((yield* Fiber.join(waiting))._tag, "OutcomeUnknown")
+      assert.lengthOf((yield* Effect.flip(channel.drain)).failures, 2)
+      assert.deepStrictEqual(told, ["-: A channel was closed before the broker had confirmed 3 publishes"])
+    }).pipe(Effect.provide(layerMemory), Effect.provide(warnings(told)))
+  })
+
+  it.scoped("by the end of its connection tells the same", () => {
+    const told: Array<string> = []
+    return Effect.gen(function*() {
+      const { connection, peer } = yield* connected()
+      const opening = yield* openOn(connection, Channel.makeConfirm())
+      yield* peer.openConfirmChannel
+      const channel = yield* Fiber.join(opening)
+      yield* channel.offer({ content: "1" })
+      const closing = yield* Effect.fork(connection.close())
+      yield* peer.goodbye
+      yield* Fiber.join(closing)
+      yield* settle
+      assert.deepStrictEqual(told, ["-: A channel was closed before the broker had confirmed 1 publish"])
+    }).pipe(Effect.provide(layerMemory), Effect.provide(warnings(told)))
+  })
+
   it.scoped("tells the broker also when confirms do not come, and when it is blocked", () =>
     Effect.gen(function*() {
       const { connection, peer } = yield* connected({ closeTimeout: "2 seconds" })
