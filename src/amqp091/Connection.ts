@@ -182,7 +182,13 @@ export interface Supervision {
   readonly stableAfter?: DurationText | undefined
   /** Whether operations wait, within their bounds, for a connection that is away or blocked. Default: "wait". */
   readonly whenDisconnected?: "wait" | "fail" | undefined
-  /** Whether tables that arrive keep the wire type of every value, for relays. Default: "plain". */
+  /**
+   * Whether tables that arrive keep the wire type of every value, for relays. Default: "plain".
+   *
+   * What 0-9-1 does not know, a frame of another type or a method without a number, is always a fault, and costs the socket
+   * (0-9-1 §4.2.3): its length is all that could be trusted to find the next frame, and a peer that is wrong about one is
+   * not to be believed about the other. There is no lenient mode that skips it.
+   */
   readonly decode?: "plain" | "typed" | undefined
   /**
    * What a broker must offer: an attempt at one that lacks any of it fails `ConnectError` `Capability`, and the next

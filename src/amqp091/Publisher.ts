@@ -189,7 +189,9 @@ const sized = <A, R>(content: Content<A, R>, maxSize: number | undefined): Conte
   maxSize === undefined ? content.encode : (value) =>
     ParseResult.flatMap(content.encode(value), (encoded) => {
       const bytes = toBytes(encoded)
-      return bytes.length > maxSize ? Either.left(tooLarge(content.contentType, bytes.length, maxSize)) : Either.right(bytes)
+      return bytes.length > maxSize
+        ? Either.left(tooLarge(content.contentType, bytes.length, maxSize))
+        : Either.right(bytes)
     })
 
 const toMessage = <A, R>(

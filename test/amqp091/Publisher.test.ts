@@ -14,8 +14,8 @@ import type { Content, Delivery } from "../../src/amqp091/Message.ts"
 import * as Message from "../../src/amqp091/Message.ts"
 import * as Publisher from "../../src/amqp091/Publisher.ts"
 import { ContentError } from "../../src/AmqpError.ts"
-import * as Credentials from "../../src/Credentials.ts"
 import * as Broker from "../../src/broker/Broker.ts"
+import * as Credentials from "../../src/Credentials.ts"
 import { drained, Embedded, eventually, look, pass, queueOf, warnings } from "./onBroker.ts"
 
 class Order extends Schema.Class<Order>("Order")({ id: Schema.String, region: Schema.String }) {}

@@ -106,19 +106,20 @@ describe("A delivery that is held for longer than the broker allows", () => {
     }).pipe(Effect.scoped, Effect.provide(patient("4.3"))))
 })
 
-describe("A consumer that the broker ends", () => {
-  const consuming = (capabilities: { readonly [name: string]: boolean }) =>
-    Effect.gen(function*() {
-      const { connection, peer } = yield* connected({ operationTimeout: "5 seconds" }, { capabilities })
-      const opening = yield* openOn(connection, Channel.make())
-      const number = yield* peer.openChannel
-      const channel = yield* Fiber.join(opening)
-      const fiber = yield* Effect.fork(Effect.flip(Stream.runDrain(channel.consume({ queue: "q", consumerTag: "c" }))))
-      yield* peer.expect("BasicConsume")
-      yield* peer.send(number, { _tag: "BasicConsumeOk", consumerTag: "c" })
-      return { peer, number, fiber, cancel: peer.send(number, { _tag: "BasicCancel", consumerTag: "c", noWait: true }) }
-    })
+/** A consumer of a scripted peer, which can end it. */
+const consuming = (capabilities: { readonly [name: string]: boolean }) =>
+  Effect.gen(function*() {
+    const { connection, peer } = yield* connected({ operationTimeout: "5 seconds" }, { capabilities })
+    const opening = yield* openOn(connection, Channel.make())
+    const number = yield* peer.openChannel
+    const channel = yield* Fiber.join(opening)
+    const fiber = yield* Effect.fork(Effect.flip(Stream.runDrain(channel.consume({ queue: "q", consumerTag: "c" }))))
+    yield* peer.expect("BasicConsume")
+    yield* peer.send(number, { _tag: "BasicConsumeOk", consumerTag: "c" })
+    return { peer, number, fiber, cancel: peer.send(number, { _tag: "BasicCancel", consumerTag: "c", noWait: true }) }
+  })
 
+describe("A consumer that the broker ends", () => {
   it.scoped("is answered for with cancel-ok where the broker advertises that it takes one", () =>
     Effect.gen(function*() {
       const { cancel, fiber, number, peer } = yield* consuming({ accept_consumer_cancel_ok: true })

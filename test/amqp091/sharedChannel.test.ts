@@ -31,8 +31,12 @@ describe("The channel of a connection", () => {
         reasons.push(fault._tag === "ChannelError" ? fault.reason : fault._tag)
         yield* TestClock.adjust("2 seconds")
       }
-      assert.strictEqual(reasons[0], "NotFound")
-      assert.isTrue(reasons.every((reason) => reason === "NotFound" || reason === "ReopenedTooOften"))
+      // More often than one channel may be closed.
+      assert.deepStrictEqual(
+        reasons,
+        Array.from(reasons, () =>
+          "NotFound")
+      )
       yield* pass
       const channel = yield* Channel.shared
       assert.strictEqual((yield* channel.queueDeclare({ queue: "q" })).queue, "q")

@@ -311,7 +311,10 @@ export const everyFault: Table = {
     Text: decoding(Uint8Array.of(0xff)),
     Json: decoding("{"),
     Schema: decoding("{}"),
-    Size: own("../amqp091/Publisher.test.ts", "refuses a content above its limit before it is sent, alone or among many")
+    Size: own(
+      "../amqp091/Publisher.test.ts",
+      "refuses a content above its limit before it is sent, alone or among many"
+    )
   },
   ListenError: {
     AddressInUse: own("ListenError.test.ts", "on TCP: on a port that is taken, AddressInUse, and which it is"),

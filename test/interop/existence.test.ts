@@ -47,7 +47,35 @@ describeRabbit("What exists on RabbitMQ", (it) => {
     }))
 })
 
+describeRabbit("A connection's own channel on RabbitMQ", (it) => {
+  it.scoped("does what is done once, and is there again after what closed it", () =>
+    Effect.gen(function*() {
+      const on = yield* connected
+      const shared = on(Channel.shared)
+      const { queue } = yield* Effect.flatMap(shared, (channel) => channel.queueDeclare())
+      for (let count = 0; count < 7; count++) {
+        const fault = yield* Effect.flip(
+          Effect.flatMap(shared, (channel) => channel.queueDeclare({ queue: `none-${randomUUID()}`, passive: true }))
+        )
+        assert.strictEqual(fault._tag === "ChannelError" && fault.reason, "NotFound")
+      }
+      const channel = yield* shared
+      yield* channel.publish({ routingKey: queue, content: "x" })
+      assert.strictEqual((yield* Effect.flatten(channel.get({ queue, noAck: true }))).delivery.text, "x")
+    }))
+})
+
 describeRabbit("noWait on RabbitMQ", (it) => {
+  it.scoped("fails a consumer whose queue is not there as an answer would", () =>
+    Effect.gen(function*() {
+      const on = yield* connected
+      const channel = yield* on(Channel.makeConfirm({ noWait: true }))
+      const queue = `none-${randomUUID()}`
+      const fault = yield* Effect.flip(Stream.runDrain(channel.consume({ queue, noWait: true })))
+      assert.deepInclude<object>({ ...fault }, { _tag: "ChannelError", reason: "NotFound", method: "basic.consume" })
+      yield* channel.publish({ content: "" })
+    }))
+
   it.scoped("does what it would with an answer", () =>
     Effect.flatMap(connected, (on) => on(operationsWithoutWait(true))))
 })

@@ -79,6 +79,19 @@ const failing = (onFailure: Consumer.OnFailure<string>) =>
   })
 
 describeRabbit("Publisher and Consumer on RabbitMQ", (it) => {
+  it.effect("a publisher tells who publishes, which RabbitMQ has checked", () =>
+    Effect.gen(function*() {
+      yield* declare("signed")
+      const options = { routingKey: "signed", content: Message.text, userId: true }
+      yield* Effect.flatMap(Publisher.make(options), ({ publish }) => publish("x"))
+      const channel = yield* Channel.make()
+      const { delivery } = yield* Effect.flatten(channel.get({ queue: "signed", noAck: true }))
+      assert.strictEqual(delivery.properties.userId, "guest")
+      const liar = yield* Publisher.make({ ...options, userId: false, properties: { userId: "somebody" } })
+      const fault = yield* Effect.flip(liar.publish("x"))
+      assert.strictEqual(fault._tag === "ChannelError" && fault.code, 406)
+    }).pipe(Effect.scoped, Effect.provide(Live)))
+
   it.effect(
     "a stream is published at least once and handled, while the connection is cut",
     () =>

@@ -123,8 +123,7 @@ const base = (pick: Pick): Members<Channel.ChannelBase> => ({
       pick(ground).consume({ queue: ground.queue, onCancel: "reconsume" }).pipe(Stream.take(2), acknowledged),
     "whose handler fails": (ground) =>
       Effect.flip(Stream.runForEach(pick(ground).consume({ queue: ground.queue }), () => Effect.fail("no"))),
-    noWait: (ground) =>
-      pick(ground).consume({ queue: ground.queue, noWait: true }).pipe(Stream.take(2), acknowledged),
+    noWait: (ground) => pick(ground).consume({ queue: ground.queue, noWait: true }).pipe(Stream.take(2), acknowledged),
     refused: (ground) => Effect.flip(Stream.runDrain(pick(ground).consume({ queue: "none" })))
   },
   get: {

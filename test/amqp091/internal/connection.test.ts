@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Transport } from "effect-amqp"
+import { Metrics, Transport } from "effect-amqp"
 import { Channel, Connection } from "effect-amqp/amqp091"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -361,6 +362,18 @@ describe("heartbeats", () => {
       const state = yield* connection.state
       assert(state._tag === "Recovering" && state.fault._tag === "ConnectionLost")
       assert.strictEqual(state.fault.reason, "Heartbeat")
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("tell by how much their timer was late", () =>
+    Effect.gen(function*() {
+      const lag = Effect.map(Metric.value(Metrics.timerLag), ({ count, sum }) => ({ count, sum }))
+      const { connection } = yield* connected({ heartbeat: "10 seconds" })
+      const before = yield* lag
+      yield* TestClock.adjust("5 seconds")
+      assert.deepEqual(yield* lag, { count: before.count + 1, sum: before.sum })
+      // As the timer calls it after a sleep that took too long, which TestClock's never do.
+      connection.core.tick(connection.core.now(), 2500)
+      assert.deepEqual(yield* lag, { count: before.count + 2, sum: before.sum + 2500 })
     }).pipe(Effect.provide(layerMemory)))
 
   it.scoped("are off at 0, whatever the server wants", () =>
