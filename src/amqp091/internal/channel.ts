@@ -6,91 +6,50 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import type { CallError } from "../../AmqpError.ts"
 import { ChannelError, FrameError, OperationTimeout } from "../../AmqpError.ts"
 import { bounded } from "../../internal/bounded.ts"
 import { Events } from "../../internal/events.ts"
-import * as Metrics from "../../Metrics.ts"
 import type { Returned } from "../Channel.ts"
 import * as Method from "../Method.ts"
 import type { BasicProperties } from "../Properties.ts"
 import type { Call, Reply } from "./calls.ts"
 import { Calls, deadlineOf } from "./calls.ts"
 import type { ChannelHost, ChannelOnSocket } from "./channelHost.ts"
+import type { ChannelSettings } from "./channelSettings.ts"
+import { noFreeChannels, selectMode, unsupported } from "./channelSettings.ts"
+import { ChannelWriter } from "./channelWriter.ts"
 import { Consumers } from "./consumers.ts"
 import { DeliveryRecord } from "./delivery.ts"
 import type { ContentMethod } from "./engine.ts"
 import { findQueue } from "./openOn.ts"
-import type { Outgoing, PublishingOptions } from "./publishing.ts"
+import { Prefetch } from "./prefetch.ts"
 import { Publishing } from "./publishing.ts"
 import { closedByBroker, Reopening } from "./reopening.ts"
 import { Settling } from "./settling.ts"
 
 const consumeName = "basic.consume"
 
-/** @internal */
-export interface ChannelSettings extends PublishingOptions {
-  /** What each life begins with: confirm.select, tx.select, or neither. */
-  readonly mode: "plain" | "confirm" | "tx"
-  readonly prefetch: number
-  /** The channel number it must have. Default: the lowest that is free. */
-  readonly number?: number | undefined
-  /** Its mode is selected without waiting for the answer (confirm.select knows that alone). */
-  readonly noWait?: boolean | undefined
-  /** Closed by the broker, it stays closed. */
-  readonly once?: boolean | undefined
-}
-
-const selectMode = ({ mode, noWait = false }: ChannelSettings): Method.Method | undefined => {
-  switch (mode) {
-    case "plain":
-      return undefined
-    case "confirm":
-      return { _tag: "ConfirmSelect", noWait }
-    case "tx":
-      return { _tag: "TxSelect" }
-  }
-}
-
-const qos = (prefetchCount: number, global: boolean): Method.BasicQos => ({
-  _tag: "BasicQos",
-  prefetchSize: 0,
-  prefetchCount,
-  global
-})
-
-const immediate = new FrameError({
-  reason: "Value",
-  field: "basic.publish.immediate",
-  offset: 0,
-  text: "RabbitMQ closes the connection over an immediate message (540); an expiration of 0 comes close"
-})
-
 type Status = "down" | "open" | "closed"
 
 /** @internal */
 export class ChannelCore implements ChannelOnSocket {
-  /** The channel number, or 0 while the channel is down. */
-  number = 0
-  /** Unacknowledged deliveries for each consumer opened from now on. */
-  prefetch: number
-  /** Unacknowledged deliveries for all consumers of the channel together; 0 is no limit. */
-  private channelPrefetch = 0
+  readonly prefetch: Prefetch
   readonly publishing: Publishing
   readonly settling = new Settling({
-    acknowledge: (deliveryTag, multiple, prefix) => this.acknowledge(deliveryTag, multiple, prefix),
-    refuse: (method) => this.transmitLate(method),
+    acknowledge: (deliveryTag, multiple, prefix) => this.writer.acknowledge(deliveryTag, multiple, prefix),
+    refuse: (method) => this.writer.late(method),
     canNack: () => this.host.capabilities.basicNack
   })
   readonly host: ChannelHost
   private readonly settings: ChannelSettings
+  private readonly writer: ChannelWriter
   private readonly calls: Calls
   readonly consumers: Consumers
   private status: Status = "down"
   private closedBy: CallError | undefined
   private restoring = false
-  private sentPrefetch = 0
-  private qosPending = 0
   private flowing = true
   private readonly reopening = new Reopening()
   private closeWaiter: (() => void) | undefined
@@ -104,16 +63,17 @@ export class ChannelCore implements ChannelOnSocket {
   constructor(host: ChannelHost, settings: ChannelSettings) {
     this.host = host
     this.settings = settings
-    this.prefetch = settings.prefetch
+    this.prefetch = new Prefetch(settings.prefetch)
+    this.writer = new ChannelWriter(host)
     if (settings.mode === "tx") this.settling.beginTransactions()
     this.calls = new Calls((method) => this.send(method))
     this.publishing = new Publishing(host, {
       isOpen: () => this.status === "open" && this.flowing,
-      transmit: (outgoing, urgent) => this.transmit(outgoing, urgent)
+      transmit: (outgoing, urgent) => this.writer.publish(outgoing, urgent)
     }, settings)
     this.consumers = new Consumers({
       call: (method, repeatable) => this.call(method, repeatable),
-      transmit: (method) => this.transmitLate(method),
+      transmit: (method) => this.writer.late(method),
       isAnswering: () => this.status === "open" && this.closedBy === undefined && !host.isBlocked,
       fork: host.fork,
       onFull: host.consumerFull,
@@ -122,6 +82,11 @@ export class ChannelCore implements ChannelOnSocket {
       find: (queue) => findQueue(host, queue),
       acceptsCancelOk: () => host.capabilities.acceptConsumerCancelOk
     }, this.settling)
+  }
+
+  /** The channel number, or 0 while the channel is down. */
+  get number(): number {
+    return this.writer.number
   }
 
   /** Calls, publishes and a goodbye whose answer may still come: while there are any, reading must go on. */
@@ -136,28 +101,15 @@ export class ChannelCore implements ChannelOnSocket {
   // --- Calls and publishes ---
 
   private send(method: Method.Method): FrameError | undefined {
-    const socket = this.host.socket
-    // Without a socket the call is lost with the life it belonged to, which is being ended.
-    if (socket === undefined || method._tag === "ChannelOpen") return undefined
-    if (method._tag === "BasicConsume") {
-      const prefetch = this.consumers.get(method.consumerTag)?.settings.prefetch
-      if (prefetch !== undefined && !method.noAck && prefetch !== this.sentPrefetch) {
-        // RabbitMQ counts a prefetch per consumer, and takes it when the consumer is made: it goes just before, in the
-        // same write, and its answer needs no wait.
-        socket.engine.send(this.number, qos(prefetch, false))
-        this.sentPrefetch = prefetch
-        this.qosPending++
-        if (this.channelPrefetch > 0) {
-          // RabbitMQ (3.10.8): a prefetch for each consumer takes the channel's own away.
-          socket.engine.send(this.number, qos(this.channelPrefetch, true))
-          this.qosPending++
-        }
-      }
-    }
+    // An engine that gives a number says channel.open with it.
+    if (method._tag === "ChannelOpen" || this.host.socket === undefined) return undefined
     this.settleWith(method)
-    const fault = socket.engine.send(this.number, method)
-    socket.flushNow()
-    return fault
+    return this.writer.call(method, method._tag === "BasicConsume" ? this.prefetchOf(method) : [])
+  }
+
+  private prefetchOf(method: Method.BasicConsume): ReadonlyArray<Method.BasicQos> {
+    const consumer = this.consumers.get(method.consumerTag)
+    return consumer === undefined || method.noAck ? [] : this.prefetch.before(consumer.settings.prefetch)
   }
 
   /** What a method does to settlements holds for whatever is sent after it, answered or not. */
@@ -173,32 +125,6 @@ export class ChannelCore implements ChannelOnSocket {
       default:
         return
     }
-  }
-
-  private transmit(outgoing: Outgoing, urgent: boolean): FrameError | undefined {
-    if (outgoing.method.immediate) return immediate
-    const socket = this.host.socket
-    if (socket === undefined) return undefined
-    const fault = socket.engine.sendContent(this.number, outgoing.method, outgoing.properties, outgoing.body)
-    if (fault === undefined) Metrics.published.unsafeUpdate(1, [])
-    if (urgent) socket.hurry()
-    else socket.flush()
-    return fault
-  }
-
-  /** A method that nobody waits on, with the turn's other output. After channel.close nothing may follow (504). */
-  private transmitLate(method: Method.Method): void {
-    const socket = this.host.socket
-    if (socket === undefined || !socket.engine.isChannelOpen(this.number)) return
-    socket.engine.send(this.number, method)
-    socket.flush()
-  }
-
-  private acknowledge(deliveryTag: number, multiple: boolean, prefix: boolean): void {
-    const socket = this.host.socket
-    if (socket === undefined) return
-    socket.engine.acknowledge(this.number, deliveryTag, multiple, prefix)
-    socket.flush()
   }
 
   /** Why a new operation is refused, if so. */
@@ -256,48 +182,24 @@ export class ChannelCore implements ChannelOnSocket {
   })
 
   private readonly bringUp: Effect.Effect<void, CallError> = Effect.suspend(() => {
-    const socket = this.host.socket
-    const { mode, number: wanted } = this.settings
-    if (socket !== undefined && mode === "confirm" && !this.host.capabilities.publisherConfirms) {
-      return Effect.fail(
-        new ChannelError({
-          reason: "Refused",
-          code: 0,
-          text: "the broker does not confirm publishes, and would close the connection",
-          method: "confirm.select"
-        })
-      )
-    }
-    const number = socket?.engine.openChannel(wanted)
-    if (number === undefined) {
-      return Effect.fail(
-        new ChannelError({
-          reason: "NoFreeChannels",
-          code: 0,
-          text: wanted === undefined
-            ? "every channel number of the connection is in use"
-            : `channel number ${wanted} is in use, or above what the connection allows`,
-          method: "channel.open"
-        })
-      )
-    }
-    this.number = number
-    this.sentPrefetch = 0
-    this.qosPending = 0
+    const { host, settings } = this
+    const { socket } = host
+    const fault = socket === undefined ? undefined : unsupported(settings, host.capabilities)
+    if (fault !== undefined) return Effect.fail(fault)
+    const number = socket?.engine.openChannel(settings.number)
+    if (number === undefined) return Effect.fail(noFreeChannels(settings))
+    this.writer.number = number
     this.flowing = true
-    this.host.carry(number, this)
+    host.carry(number, this)
     socket?.flushNow()
     const { life } = this.settling
-    const select = selectMode(this.settings)
+    const begin = [selectMode(settings), this.prefetch.begin()].filter(Predicate.isNotUndefined)
     // Between an answer and what follows it, the life may have ended.
     const alive = Effect.suspend(() => this.settling.life === life ? Effect.void : Effect.fail(this.ended))
     const setup = (method: Method.Method) =>
-      Effect.zipRight(alive, this.ask({ method, repeatable: false, limit: this.host.operationTimeout }, true))
+      Effect.zipRight(alive, this.ask({ method, repeatable: false, limit: host.operationTimeout }, true))
     return setup({ _tag: "ChannelOpen" }).pipe(
-      Effect.andThen(select === undefined ? Effect.void : setup(select)),
-      Effect.andThen(
-        this.channelPrefetch === 0 ? Effect.void : setup(qos(this.channelPrefetch, true))
-      ),
+      Effect.andThen(Effect.forEach(begin, setup, { discard: true })),
       Effect.andThen(
         Effect.forEach(
           this.consumers.established,
@@ -366,7 +268,7 @@ export class ChannelCore implements ChannelOnSocket {
   private down(fault: CallError): void {
     this.lostBy = fault
     this.status = "down"
-    this.number = 0
+    this.writer.number = 0
     this.consumers.keepPlaces()
     this.settling.end()
     this.consumers.forget()
@@ -434,7 +336,7 @@ export class ChannelCore implements ChannelOnSocket {
 
   /** It could not be opened: it is over, also for a broker that has opened it all the same. */
   giveUp(error: CallError): void {
-    this.sendClose()
+    this.writer.close()
     this.end(error)
   }
 
@@ -451,19 +353,11 @@ export class ChannelCore implements ChannelOnSocket {
       bounded(this.host.closeTimeout),
       Effect.ensuring(Effect.sync(() => {
         // Also where the time was spent on confirms that did not come: else the broker would keep the channel.
-        this.sendClose()
+        this.writer.close()
         this.end(this.closed)
       }))
     )
   })
-
-  /** Tells the broker, once, that the channel is closed. */
-  private sendClose(): void {
-    const socket = this.host.socket
-    if (socket === undefined || this.number === 0) return
-    socket.engine.closeChannel(this.number, Method.ReplyCode.replySuccess, "Normal shutdown")
-    socket.flushNow()
-  }
 
   private get closed(): ChannelError {
     return new ChannelError({ reason: "Closed", code: 0, text: "the channel is closed", method: "channel.close" })
@@ -474,7 +368,7 @@ export class ChannelCore implements ChannelOnSocket {
     if (this.host.socket === undefined || this.number === 0 || this.host.isBlocked) return Effect.void
     return Effect.async<void>((resume) => {
       this.closeWaiter = () => resume(Effect.void)
-      this.sendClose()
+      this.writer.close()
       this.host.readingMayChange()
     })
   })
@@ -490,9 +384,8 @@ export class ChannelCore implements ChannelOnSocket {
         return this.unexpected(method, `a confirm for publish ${method.deliveryTag}, which awaits none`)
       }
       case "BasicQosOk":
-        if (this.qosPending === 0) break
-        this.qosPending--
-        return
+        if (this.prefetch.answered()) return
+        break
       case "BasicRecoverOk":
         // At once: what follows it in the same read is new.
         this.settling.recovered()
@@ -501,7 +394,7 @@ export class ChannelCore implements ChannelOnSocket {
         return this.consumers.cancelled(method.consumerTag)
       case "ChannelFlow":
         this.flowing = method.active
-        this.transmitLate({ _tag: "ChannelFlowOk", active: method.active })
+        this.writer.late({ _tag: "ChannelFlowOk", active: method.active })
         this.publishing.release()
         return
       case "ChannelCloseOk":
@@ -562,10 +455,7 @@ export class ChannelCore implements ChannelOnSocket {
 
   /** Bounds all consumers of the channel together, in this life and those to come. */
   limit(prefetch: number): Effect.Effect<void, CallError> {
-    return Effect.suspend(() => {
-      this.channelPrefetch = prefetch
-      return Effect.asVoid(this.call(qos(prefetch, true), true))
-    })
+    return Effect.suspend(() => Effect.asVoid(this.call(this.prefetch.limit(prefetch), true)))
   }
 
   /** What ended the last life, for an operation that belonged to it. */

@@ -124,7 +124,7 @@ export const base = (core: ChannelCore): ChannelBase => {
       }
       if (global) return core.limit(prefetch)
       return Effect.sync(() => {
-        core.prefetch = prefetch
+        core.prefetch.ofConsumers = prefetch
       })
     },
     flow: (active) =>

@@ -30,7 +30,7 @@ const settingsOf = (
   core: ChannelCore,
   { batch = Infinity, ...options }: ConsumeOptions
 ): ConsumerSettings | ChannelError => {
-  const prefetch = options.prefetch ?? core.prefetch
+  const prefetch = options.prefetch ?? core.prefetch.ofConsumers
   if (!Number.isInteger(prefetch) || prefetch < 0 || prefetch > 0xffff) {
     return refused("basic.consume", `prefetch ${prefetch} is not a whole number from 0 to 65535`)
   }

@@ -7,7 +7,8 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { CallError } from "../../AmqpError.ts"
 import { Connection } from "../Connection.ts"
-import type { ChannelCore, ChannelSettings } from "./channel.ts"
+import type { ChannelCore } from "./channel.ts"
+import type { ChannelSettings } from "./channelSettings.ts"
 import { openOn } from "./openOn.ts"
 
 /** Opens a channel until the scope closes; then it says goodbye on the wire, within the close timeout. @internal */

@@ -9,8 +9,9 @@ import type * as Scope from "effect/Scope"
 import type { CallError } from "../../AmqpError.ts"
 import type * as Method from "../Method.ts"
 import type { Reply } from "./calls.ts"
-import type { ChannelCore, ChannelSettings } from "./channel.ts"
+import type { ChannelCore } from "./channel.ts"
 import type { ChannelHost } from "./channelHost.ts"
+import type { ChannelSettings } from "./channelSettings.ts"
 
 /** @internal */
 export const openOn = (
