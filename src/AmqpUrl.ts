@@ -7,12 +7,13 @@
  *
  * @since 0.1.0
  */
-import * as Arr from "effect/Array"
 import * as Data from "effect/Data"
 import * as Either from "effect/Either"
 import * as Inspectable from "effect/Inspectable"
-import * as Order from "effect/Order"
 import * as Redacted from "effect/Redacted"
+import { isHostName, isIPv6 } from "./internal/hosts.ts"
+
+export { isAddress, isIPv6 } from "./internal/hosts.ts"
 
 /**
  * The schemes of the grammar. `memory` is the in-memory transport.
@@ -215,50 +216,6 @@ const escape = (component: string, text: string): string => {
 }
 
 // --- Hosts ---
-
-const isIPv4 = (text: string): boolean => {
-  const parts = text.split(".")
-  return parts.length === 4 && parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255)
-}
-
-/**
- * Whether a text is an IPv6 address, with or without a zone (`fe80::1%eth0`).
- *
- * @since 0.1.0
- * @category guards
- */
-export const isIPv6 = (text: string): boolean => {
-  const [address = "", zone, ...rest] = text.split("%")
-  if (rest.length > 0 || (zone !== undefined && !/^[\w.~-]+$/.test(zone))) return false
-  const halves = address.split("::")
-  if (halves.length > 2) return false
-  let groups = 0
-  for (const [index, half] of halves.entries()) {
-    const parts = half === "" ? [] : half.split(":")
-    for (const [at, part] of parts.entries()) {
-      const isLast = index === halves.length - 1 && at === parts.length - 1
-      if (/^[0-9A-Fa-f]{1,4}$/.test(part)) groups += 1
-      else if (isLast && isIPv4(part)) groups += 2
-      else return false
-    }
-  }
-  return halves.length === 2 ? groups <= 7 : groups === 8
-}
-
-/**
- * Whether a text is an address rather than a name.
- *
- * @since 0.1.0
- * @category guards
- */
-export const isAddress = (text: string): boolean => isIPv4(text) || isIPv6(text)
-
-/**
- * Whether a text can be the name of a host.
- *
- * @internal
- */
-export const isHostName = (text: string): boolean => /^[^\s/?#@[\]\\:;,%\p{Cc}]+$/u.test(text) && text.length <= 255
 
 const hostAllowed = "a host is a DNS name, an IPv4 address, or an IPv6 address in brackets"
 
@@ -548,34 +505,3 @@ export const display = (
     url.password === undefined ? "" : "**",
     (name, value) => hide(name, value) ?? escape(name, value)
   )
-
-// --- Names ---
-
-const distance = (a: string, b: string): number => {
-  let previous = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const substituted = (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      row.push(Math.min(substituted, (previous[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1))
-    }
-    previous = row
-  }
-  return previous[b.length] ?? 0
-}
-
-const lettersOf = (name: string): string => name.toLowerCase().replaceAll("_", "")
-
-const byDistance = Order.mapInput(Order.number, (entry: { readonly far: number }) => entry.far)
-
-/**
- * The known names nearest to a mistyped one, at most three.
- *
- * @internal
- */
-export const nearest = (name: string, known: Iterable<string>): ReadonlyArray<string> => {
-  const written = lettersOf(name.slice(0, 64))
-  const near = Array.from(known, (candidate) => ({ candidate, far: distance(written, lettersOf(candidate)) }))
-    .filter(({ candidate, far }) => far <= Math.max(2, Math.floor(candidate.length / 3)))
-  return Arr.sort(near, byDistance).slice(0, 3).map(({ candidate }) => candidate)
-}

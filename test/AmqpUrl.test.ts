@@ -370,12 +370,3 @@ describe("display", () => {
     }
   })
 })
-
-describe("nearest", () => {
-  it("offers at most three names, the nearest first, whatever their case and underscores", () => {
-    const known = ["heartbeat", "frame_max", "frameMax", "channel_max", "locale"]
-    assert.deepStrictEqual(AmqpUrl.nearest("hartbeat", known), ["heartbeat"])
-    assert.deepStrictEqual(AmqpUrl.nearest("FRAMEMAX", known), ["frame_max", "frameMax"])
-    assert.deepStrictEqual(AmqpUrl.nearest("zzz", known), [])
-  })
-})

@@ -3,8 +3,9 @@
  *
  * @since 0.1.0
  */
-import { nearest, ParameterError } from "../../AmqpUrl.ts"
+import { ParameterError } from "../../AmqpUrl.ts"
 import type { ParameterReason } from "../../AmqpUrl.ts"
+import { nearest } from "../../internal/names.ts"
 
 /** @internal */
 export const fail = (reason: ParameterReason, parameter: string, text: string): never => {

@@ -146,12 +146,13 @@ export class Consumers {
     if (consumer === undefined) return
     this.byTag.delete(tag)
     this.host.onGone()
-    if (!consumer.leaving) this.confirmEnd(tag)
+    const isHolding = this.settling.oldest(tag) !== undefined
+    if (!consumer.leaving) this.confirmEnd(tag, isHolding)
     const queue = consumer.settings.queue()
     const finish = (reason: ConsumerCancelled["reason"]) =>
       consumer.finish(Option.some(new ConsumerCancelled({ reason, consumerTag: tag, queue })))
     // Who held nothing cannot have held it for too long.
-    if (this.settling.oldest(tag) === undefined) return finish("Other")
+    if (!isHolding) return finish("Other")
     this.host.fork(
       this.host.find(queue).pipe(
         Effect.onExit((exit) => Effect.sync(() => finish(Exit.isSuccess(exit) ? "AckTimeout" : "Other"))),
@@ -161,15 +162,12 @@ export class Consumers {
   }
 
   /**
-   * RabbitMQ 4.3 keeps a consumer that was late, and its tag, until it is answered, although it asks for no answer. From
-   * 4.3.7 on it advertises that it takes cancel-ok; before, as any broker, it takes a cancel for what has ended.
+   * RabbitMQ 4.3 keeps a consumer that was late, and its tag, until it is answered, although its cancel asks for no answer.
+   * From 4.3.7 on it advertises that it takes cancel-ok; before, it takes a cancel, as brokers do for what has ended.
    */
-  private confirmEnd(consumerTag: string): void {
-    this.host.transmit(
-      this.host.acceptsCancelOk()
-        ? { _tag: "BasicCancelOk", consumerTag }
-        : { _tag: "BasicCancel", consumerTag, noWait: true }
-    )
+  private confirmEnd(consumerTag: string, isHolding: boolean): void {
+    if (this.host.acceptsCancelOk()) this.host.transmit({ _tag: "BasicCancelOk", consumerTag })
+    else if (isHolding) this.host.transmit({ _tag: "BasicCancel", consumerTag, noWait: true })
   }
 
   /** The broker does not take a consumer back in a new life. */
