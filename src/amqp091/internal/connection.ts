@@ -199,7 +199,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
       this.someFull = false
       this.readingPaused = false
       socket.attach(this)
-      this.due(socket.engine.nextDeadline())
+      this.due(socket.engine.heartbeats.nextDeadline())
       if (this.channels.size === 0) return Effect.void
       const restored = Effect.forEach(
         Array.from(this.channels),
@@ -426,11 +426,11 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     this.readingPaused = pause
     if (pause) {
       socket.pipe.pause()
-      socket.engine.pauseReading()
+      socket.engine.heartbeats.pauseReading()
     } else {
-      socket.engine.resumeReading(this.now())
+      socket.engine.heartbeats.resumeReading(this.now())
       socket.pipe.resume()
-      this.due(socket.engine.nextDeadline())
+      this.due(socket.engine.heartbeats.nextDeadline())
     }
   }
 
@@ -443,7 +443,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
 
   nextDeadline(): number {
     let earliest = Math.min(
-      this.socket?.engine.nextDeadline() ?? Infinity,
+      this.socket?.engine.heartbeats.nextDeadline() ?? Infinity,
       this.blockedAt + this.blockedTimeoutMillis,
       this.closeDeadline
     )
@@ -457,8 +457,8 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     const { socket } = this
     if (socket === undefined) return
     // We slept too long ourselves, so what the peer sent may lie unread: read first, then judge its silence.
-    if (late > 1000) socket.engine.forgive(now)
-    if (!socket.engine.tick(now)) return socket.abandon({ _tag: "Heartbeat" })
+    if (late > 1000) socket.engine.heartbeats.forgive(now)
+    if (!socket.engine.heartbeats.tick(now)) return socket.abandon({ _tag: "Heartbeat" })
     if (socket.engine.output.unflushed > 0) socket.flushNow()
     if (now - this.blockedAt >= this.blockedTimeoutMillis) socket.abandon({ _tag: "BlockedTimeout" })
     if (now >= this.closeDeadline) {

@@ -239,7 +239,7 @@ export const dial = (
       engine.tune(tuning)
       const opened = yield* next
       if (opened._tag !== "ConnectionOpenOk") return yield* refuse("Protocol", `unexpected ${opened._tag}`)
-      engine.touch(settings.now())
+      engine.heartbeats.touch(settings.now())
       return {
         socket,
         endpoint,

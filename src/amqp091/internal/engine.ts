@@ -13,6 +13,7 @@ import type { ByteWriter } from "../../wire/ByteWriter.ts"
 import type { DecodeOptions } from "../FieldTable.ts"
 import * as Frame from "../Frame.ts"
 import * as Method from "../Method.ts"
+import { Acknowledgements } from "./acknowledgements.ts"
 import { ChannelNumbers } from "./channelNumbers.ts"
 import { ContentAssembly } from "./contentAssembly.ts"
 import type { Goodbye, Offence, Role } from "./engineRules.ts"
@@ -31,6 +32,7 @@ import {
   slack
 } from "./engineRules.ts"
 import { FrameParser } from "./frameParser.ts"
+import { Heartbeats } from "./heartbeats.ts"
 
 export type { Goodbye, Offence, Role } from "./engineRules.ts"
 
@@ -82,9 +84,6 @@ export interface EngineOptions<P> {
   readonly goodbye?: ((fault: FrameError, offence: Offence | undefined) => Goodbye | undefined) | undefined
 }
 
-// Long enough for a turn of the event loop, which reads what has arrived meanwhile.
-const grace = 100
-
 const framing = { head: Frame.encodeBodyStart, tail: Frame.encodeBodyEnd }
 
 interface ChannelState<P> {
@@ -105,11 +104,10 @@ export class Engine<P> {
   private readonly maxMessageSize: number
   private readonly reader = new ByteReader()
   private readonly read = new Allocation.Reading()
-  /** The acknowledgement that was sent last: its channel and tag, its name in the output, and where it begins there. */
-  private ackedOn = 0
-  private acked = -1
-  private ackedAt = 0
-  private ackedTag = 0
+  private readonly acknowledgements = new Acknowledgements(this.output)
+  readonly heartbeats = new Heartbeats(() =>
+    this.output.frames(0, (writer) => writer.raw(Frame.heartbeat, 0, Frame.heartbeat.length))
+  )
   readonly parser: FrameParser
   private readonly channels: Array<ChannelState<P> | undefined> = []
   /** Client role: made with the first channel. */
@@ -120,11 +118,6 @@ export class Engine<P> {
   private readonly acceptable: ReadonlySet<string>
   private phase: string
   private frameMax: number
-  private heartbeatMillis = 0
-  private lastReceived = 0
-  private lastSent = 0
-  /** While we do not read, the peer's silence says nothing. */
-  private reading = true
 
   constructor(options: EngineOptions<P>) {
     this.role = options.role
@@ -164,7 +157,7 @@ export class Engine<P> {
   /** Takes what was read. */
   receive(bytes: Uint8Array, start: number, end: number, now: number): void {
     if (this.phase === "dead") return
-    this.lastReceived = now
+    this.heartbeats.received(now)
     this.read.begin(bytes, end)
     try {
       this.parser.receive(bytes, start, end)
@@ -204,6 +197,7 @@ export class Engine<P> {
 
   private die(): void {
     this.phase = "dead"
+    this.heartbeats.stop()
     this.parser.stopped = true
     this.output.dropQueued() // the last words do not wait for bodies that nobody takes any more
   }
@@ -434,12 +428,8 @@ export class Engine<P> {
     this.parser.maxFrameSize = tuning.frameMax === 0
       ? Math.max(this.frameMax, this.maxMessageSize + Frame.envelopeSize)
       : tuning.frameMax + slack[this.role]
-    this.heartbeatMillis = tuning.heartbeat * 1000
+    this.heartbeats.interval = tuning.heartbeat * 1000
     if (this.role === "server" && !this.isEnding) this.phase = "tuned"
-  }
-
-  get heartbeat(): number {
-    return this.heartbeatMillis
   }
 
   /**
@@ -468,24 +458,9 @@ export class Engine<P> {
     return undefined
   }
 
-  /**
-   * Sends basic.ack. `prefix`: nothing up to this tag is unsettled any more; then it takes the place of the one before,
-   * where nothing came between the two. A turn's acknowledgements in order are one frame.
-   */
+  /** Sends basic.ack. `prefix`: nothing up to this tag is unsettled any more. */
   acknowledge(channel: number, deliveryTag: number, multiple: boolean, prefix: boolean): void {
-    if (!this.takes(channel)) return
-    const { output } = this
-    // The one before may be of a later tag: then it has to stay.
-    const covers = prefix && channel === this.ackedOn && deliveryTag > this.ackedTag
-    const last = covers ? output.amend(this.acked) : undefined
-    this.ackedTag = deliveryTag
-    if (last !== undefined) return Frame.extendAck(last, this.ackedAt, deliveryTag)
-    const writer = output.begin(channel)
-    this.ackedAt = writer.length
-    Frame.encodeMethod(writer, channel, { _tag: "BasicAck", deliveryTag, multiple }, this.frameMax)
-    output.commit()
-    this.ackedOn = channel
-    this.acked = output.latest
+    if (this.takes(channel)) this.acknowledgements.send(channel, deliveryTag, multiple, prefix)
   }
 
   private takes(channel: number): boolean {
@@ -574,50 +549,5 @@ export class Engine<P> {
   isChannelOpen(channel: number): boolean {
     const state = this.channels[channel]
     return state !== undefined && state.state !== "closing"
-  }
-
-  // --- Time ---
-
-  /** Starts the silence clocks: called when the handshake is done, and when reading goes on after a pause. */
-  touch(now: number): void {
-    this.lastReceived = now
-    this.lastSent = now
-  }
-
-  pauseReading(): void {
-    this.reading = false
-  }
-
-  resumeReading(now: number): void {
-    this.reading = true
-    this.lastReceived = now
-  }
-
-  /** When a heartbeat must go out or the peer counts as dead (0-9-1 §4.2.7); `Infinity` with heartbeats off. */
-  nextDeadline(): number {
-    if (this.heartbeatMillis === 0 || this.phase === "dead") return Infinity
-    const send = this.lastSent + this.heartbeatMillis / 2
-    return this.reading ? Math.min(send, this.lastReceived + this.heartbeatMillis * 2) : send
-  }
-
-  /** The clock was stopped for too long: the peer has a little time more before its silence counts. */
-  forgive(now: number): void {
-    this.lastReceived = Math.max(this.lastReceived, now - this.heartbeatMillis * 2 + grace)
-  }
-
-  /** Octets were handed to the socket. */
-  sent(now: number): void {
-    this.lastSent = now
-  }
-
-  /** Sends a heartbeat when due. `false`: the peer has been silent for two intervals. */
-  tick(now: number): boolean {
-    if (this.heartbeatMillis === 0 || this.phase === "dead") return true
-    if (this.reading && now - this.lastReceived >= this.heartbeatMillis * 2) return false
-    if (now - this.lastSent >= this.heartbeatMillis / 2) {
-      this.output.frames(0, (writer) => writer.raw(Frame.heartbeat, 0, Frame.heartbeat.length))
-      this.lastSent = now
-    }
-    return true
   }
 }

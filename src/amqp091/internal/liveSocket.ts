@@ -74,9 +74,9 @@ export class LiveSocket implements EngineHandler<BasicProperties> {
       options.pipe,
       this.engine.output,
       () => this.listener?.onSpace(),
-      () => this.engine.sent(this.now())
+      () => this.engine.heartbeats.sent(this.now())
     )
-    this.engine.touch(this.now())
+    this.engine.heartbeats.touch(this.now())
     this.pipe.start({
       onData: (bytes, start, end) => {
         this.engine.receive(bytes, start, end, this.now())

@@ -47,7 +47,7 @@ const contents = (side: Side) => side.drain().filter((report) => report._tag ===
 /** A client whose interval is ten seconds, and whose clocks start at 0. */
 const at10s = () => {
   const both = connected({ tuning: { heartbeat: 10 } })
-  both.client.engine.touch(0)
+  both.client.engine.heartbeats.touch(0)
   return both.client
 }
 
@@ -69,8 +69,8 @@ const assertDead = (side: Side, code: number | undefined, reason: string): void 
   side.engine.closeChannel(1, 200, "")
   side.engine.close(200, "")
   assert.isTrue(side.engine.isDead)
-  assert.strictEqual(side.engine.nextDeadline(), Infinity)
-  assert.isTrue(side.engine.tick(1e12))
+  assert.strictEqual(side.engine.heartbeats.nextDeadline(), Infinity)
+  assert.isTrue(side.engine.heartbeats.tick(1e12))
   assert.strictEqual(side.take().length, 0)
 }
 
@@ -94,7 +94,7 @@ describe("Engine, the handshake", () => {
           "ConnectionTuneOk",
           "ConnectionOpen"
         ])
-        assert.strictEqual(client.engine.heartbeat, 60_000)
+        assert.strictEqual(client.engine.heartbeats.interval, 60_000)
       })
     }
   }
@@ -998,63 +998,63 @@ describe("Engine, values that no octets express", () => {
 describe("Engine, heartbeats", () => {
   it("sends one after half an interval without sending, and none before", () => {
     const client = at10s()
-    assert.strictEqual(client.engine.nextDeadline(), 5000)
-    assert.isTrue(client.engine.tick(4999))
+    assert.strictEqual(client.engine.heartbeats.nextDeadline(), 5000)
+    assert.isTrue(client.engine.heartbeats.tick(4999))
     assert.strictEqual(client.take().length, 0)
-    client.engine.sent(3000)
-    assert.isTrue(client.engine.tick(5000))
+    client.engine.heartbeats.sent(3000)
+    assert.isTrue(client.engine.heartbeats.tick(5000))
     assert.strictEqual(client.take().length, 0)
-    assert.strictEqual(client.engine.nextDeadline(), 8000)
-    assert.isTrue(client.engine.tick(8000))
+    assert.strictEqual(client.engine.heartbeats.nextDeadline(), 8000)
+    assert.isTrue(client.engine.heartbeats.tick(8000))
     assert.deepStrictEqual(client.take(), Frame.heartbeat)
-    assert.strictEqual(client.engine.nextDeadline(), 13_000)
+    assert.strictEqual(client.engine.heartbeats.nextDeadline(), 13_000)
   })
 
   it("takes the peer for dead after two silent intervals", () => {
     const client = at10s()
-    assert.isTrue(client.engine.tick(19_999))
-    assert.strictEqual(client.engine.nextDeadline(), 20_000)
-    assert.isFalse(client.engine.tick(20_000))
+    assert.isTrue(client.engine.heartbeats.tick(19_999))
+    assert.strictEqual(client.engine.heartbeats.nextDeadline(), 20_000)
+    assert.isFalse(client.engine.heartbeats.tick(20_000))
   })
 
   it("counts any octet as a sign of life", () => {
     const client = at10s()
     client.now = 15_000
     client.receive(Uint8Array.of(8))
-    assert.isTrue(client.engine.tick(34_999))
-    assert.isFalse(client.engine.tick(35_000))
+    assert.isTrue(client.engine.heartbeats.tick(34_999))
+    assert.isFalse(client.engine.heartbeats.tick(35_000))
     client.now = 35_000
     client.receive(Uint8Array.of(0, 0, 0, 0, 0, 0, 0xce))
-    assert.isTrue(client.engine.tick(54_999))
+    assert.isTrue(client.engine.heartbeats.tick(54_999))
   })
 
   it("does not judge the peer's silence while it does not read, and goes on sending", () => {
     const client = at10s()
-    client.engine.pauseReading()
-    assert.isTrue(client.engine.tick(100_000))
+    client.engine.heartbeats.pauseReading()
+    assert.isTrue(client.engine.heartbeats.tick(100_000))
     assert.deepStrictEqual(client.take(), Frame.heartbeat)
-    assert.strictEqual(client.engine.nextDeadline(), 105_000)
-    client.engine.resumeReading(110_000)
-    assert.isTrue(client.engine.tick(129_999))
-    assert.isFalse(client.engine.tick(130_000))
+    assert.strictEqual(client.engine.heartbeats.nextDeadline(), 105_000)
+    client.engine.heartbeats.resumeReading(110_000)
+    assert.isTrue(client.engine.heartbeats.tick(129_999))
+    assert.isFalse(client.engine.heartbeats.tick(130_000))
   })
 
   it("gives the peer a little more time after a clock that stood still", () => {
     const client = at10s()
-    client.engine.forgive(60_000)
-    assert.isTrue(client.engine.tick(60_000))
-    assert.isTrue(client.engine.tick(60_099))
-    assert.isFalse(client.engine.tick(60_100))
+    client.engine.heartbeats.forgive(60_000)
+    assert.isTrue(client.engine.heartbeats.tick(60_000))
+    assert.isTrue(client.engine.heartbeats.tick(60_099))
+    assert.isFalse(client.engine.heartbeats.tick(60_100))
     client.now = 60_100
     client.receive(Frame.heartbeat)
-    client.engine.forgive(60_200)
-    assert.isTrue(client.engine.tick(80_099))
+    client.engine.heartbeats.forgive(60_200)
+    assert.isTrue(client.engine.heartbeats.tick(80_099))
   })
 
   it("has no deadline with heartbeats off, and sends none", () => {
     const { client } = connected({ tuning: { heartbeat: 0 } })
-    assert.strictEqual(client.engine.nextDeadline(), Infinity)
-    assert.isTrue(client.engine.tick(1e12))
+    assert.strictEqual(client.engine.heartbeats.nextDeadline(), Infinity)
+    assert.isTrue(client.engine.heartbeats.tick(1e12))
     assert.strictEqual(client.take().length, 0)
   })
 
@@ -1063,7 +1063,7 @@ describe("Engine, heartbeats", () => {
     const first = openChannel(both)
     const second = openChannel(both)
     const { client } = both
-    client.engine.touch(0)
+    client.engine.heartbeats.touch(0)
     client.engine.sendContent(first, publish("large"), {}, pattern(3_000_000))
     const written: Array<Uint8Array> = []
     const flush = () =>
@@ -1076,7 +1076,7 @@ describe("Engine, heartbeats", () => {
     flush()
     client.engine.send(first, { _tag: "TxCommit" })
     client.engine.send(second, { _tag: "TxSelect" })
-    client.engine.tick(5000)
+    client.engine.heartbeats.tick(5000)
     const before = framesOf(concat(written)).length
     assert.isBelow(before, 300)
     while (client.engine.output.unflushed > 0) flush()

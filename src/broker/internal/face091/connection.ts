@@ -117,9 +117,9 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
       options.pipe,
       this.engine.output,
       () => this.onSpace(),
-      () => this.engine.sent(options.now())
+      () => this.engine.heartbeats.sent(options.now())
     )
-    this.engine.touch(options.now())
+    this.engine.heartbeats.touch(options.now())
     this.deadline = options.now() + patience
     options.due(this.deadline)
     this.pipe.start({
@@ -215,8 +215,8 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
 
   /** While we do not read, the client's silence says nothing. */
   private heed(): void {
-    if (this.isFlooded || this.isHeld) this.engine.pauseReading()
-    else this.engine.resumeReading(this.options.now())
+    if (this.isFlooded || this.isHeld) this.engine.heartbeats.pauseReading()
+    else this.engine.heartbeats.resumeReading(this.options.now())
   }
 
   /** Tells why nobody shall publish, where it is known what that means; `undefined`: all may again. */
@@ -458,8 +458,8 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
     this.client = vhost.client(this.user)
     this.engine.handshake({ _tag: "ConnectionOpenOk" })
     this.deadline = Infinity
-    this.engine.touch(this.options.now())
-    this.options.due(this.engine.nextDeadline())
+    this.engine.heartbeats.touch(this.options.now())
+    this.options.due(this.engine.heartbeats.nextDeadline())
     this.options.onNews(this)
   }
 
@@ -506,7 +506,7 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
   // --- Time ---
 
   nextDeadline(): number {
-    let earliest = Math.min(this.deadline, this.engine.nextDeadline())
+    let earliest = Math.min(this.deadline, this.engine.heartbeats.nextDeadline())
     if (this.ackTimeout === Infinity) return earliest
     for (const channel of this.channels.values()) earliest = Math.min(earliest, channel.nextDeadline())
     return earliest
@@ -514,8 +514,8 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
 
   tick(now: number, late: number): void {
     if (now >= this.deadline) return this.drop()
-    if (late > 1000) this.engine.forgive(now)
-    if (!this.engine.tick(now)) return this.drop()
+    if (late > 1000) this.engine.heartbeats.forgive(now)
+    if (!this.engine.heartbeats.tick(now)) return this.drop()
     for (const channel of this.channels.values()) if (channel.nextDeadline() <= now) channel.tick(now)
     this.flush()
   }
