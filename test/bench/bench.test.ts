@@ -13,3 +13,11 @@ describe("npm run bench -- --quick", () => {
       }
     ), 180_000)
 })
+
+describe("scratchpad/bench/throughput.ts --quick", () => {
+  it.live("moves every message from one amqplib process to another through the standalone broker", () =>
+    Effect.map(
+      run("npx", ["tsx", "scratchpad/bench/throughput.ts", "--quick"], { timeoutMillis: 90_000 }),
+      ({ stdout }) => assert.match(stdout, /^effect-amqp: \d+ messages\/s of 100 bytes/m)
+    ), 100_000)
+})
