@@ -7,6 +7,7 @@
  *   --size 100        bytes in a body
  *   --limit 600       MiB
  *   --distinct        each with other properties: an id, a time, a header
+ *   --built           the broker as `npm run build` leaves it in `dist`, as users start it; else its sources, through tsx
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Channel, Connection, type Message } from "effect-amqp/amqp091"
@@ -24,7 +25,8 @@ const { values: options } = parseArgs({
     count: { type: "string", default: "1000000" },
     size: { type: "string", default: "100" },
     limit: { type: "string", default: "600" },
-    distinct: { type: "boolean", default: false }
+    distinct: { type: "boolean", default: false },
+    built: { type: "boolean", default: false }
   }
 })
 const count = Number(options.count)
@@ -33,7 +35,8 @@ const batch = 10_000
 
 const startBroker = Effect.acquireRelease(
   Effect.async<{ readonly pid: number; readonly port: number; readonly stop: () => void }, Error>((resume) => {
-    const child = spawn(process.execPath, ["--import", "tsx", "src/node/bin.ts", "broker", "--port", "0"], {
+    const program = options.built ? ["dist/node/bin.js"] : ["--import", "tsx", "src/node/bin.ts"]
+    const child = spawn(process.execPath, [...program, "broker", "--port", "0"], {
       cwd: root,
       stdio: ["ignore", "pipe", "inherit"]
     })
