@@ -10,6 +10,7 @@ import type { ByteWriter } from "../wire/ByteWriter.ts"
 import * as Compiler from "../wire/Compiler.ts"
 import * as Bytes from "../wire/FromBytes.ts"
 import type { DecodeOptions } from "./FieldTable.ts"
+import * as access from "./method/access.ts"
 import * as basic from "./method/basic.ts"
 import * as channel from "./method/channel.ts"
 import * as confirm from "./method/confirm.ts"
@@ -19,6 +20,7 @@ import * as queue from "./method/queue.ts"
 import * as tx from "./method/tx.ts"
 import { dialect } from "./method/types.ts"
 
+export * from "./method/access.ts"
 export * from "./method/basic.ts"
 export * from "./method/channel.ts"
 export * from "./method/confirm.ts"
@@ -54,6 +56,8 @@ export type Method =
   | channel.ChannelFlowOk
   | channel.ChannelClose
   | channel.ChannelCloseOk
+  | access.AccessRequest
+  | access.AccessRequestOk
   | exchange.ExchangeDeclare
   | exchange.ExchangeDeclareOk
   | exchange.ExchangeDelete
@@ -215,6 +219,8 @@ export const definitions: ReadonlyArray<Definition> = [
   define(channel.ChannelFlowOk, "channel.flow-ok", 20, 21, "both"),
   define(channel.ChannelClose, "channel.close", 20, 40, "both", { synchronous: true, replies: ["ChannelCloseOk"] }),
   define(channel.ChannelCloseOk, "channel.close-ok", 20, 41, "both", { synchronous: true }),
+  define(access.AccessRequest, "access.request", 30, 10, "server", { synchronous: true, replies: ["AccessRequestOk"] }),
+  define(access.AccessRequestOk, "access.request-ok", 30, 11, "client", { synchronous: true }),
   define(exchange.ExchangeDeclare, "exchange.declare", 40, 10, "server", {
     synchronous: true,
     replies: ["ExchangeDeclareOk"]

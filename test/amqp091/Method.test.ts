@@ -76,7 +76,9 @@ describe("the specification", () => {
     "connection.blocked",
     "connection.unblocked",
     "connection.update-secret",
-    "connection.update-secret-ok"
+    "connection.update-secret-ok",
+    "access.request",
+    "access.request-ok"
   ]
   // RabbitMQ always answers basic.recover; the XML does not say so.
   const answered = new Map([["basic.recover", ["basic.recover-ok"]]])
@@ -142,7 +144,10 @@ describe("the specification", () => {
 
   it("is followed by the extensions as RabbitMQ numbers them", () => {
     const numbers = extensions.map((name) => Method.definitions.find((definition) => definition.name === name)!)
-    assert.deepStrictEqual(numbers.map((d) => [d.classId, d.methodId]), [[10, 60], [10, 61], [10, 70], [10, 71]])
+    assert.deepStrictEqual(
+      numbers.map((d) => [d.classId, d.methodId]),
+      [[10, 60], [10, 61], [10, 70], [10, 71], [30, 10], [30, 11]]
+    )
   })
 })
 

@@ -123,6 +123,19 @@ const answers: ReadonlyArray<Case> = [
     "1 channel.flow-ok {\"active\":true}",
     "1 channel.close-ok"
   ]],
+  [
+    "access.request of an older client: it gets a ticket",
+    said({
+      _tag: "AccessRequest",
+      realm: "/data",
+      exclusive: false,
+      passive: true,
+      active: true,
+      write: true,
+      read: true
+    }),
+    ["1 access.request-ok {\"ticket\":1}", "1 channel.close-ok"]
+  ],
   ["a prefetch", said(qos(1)), ["1 basic.qos-ok", "1 channel.close-ok"]],
   [
     "a mandatory message without a route, without confirms",

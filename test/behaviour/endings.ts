@@ -47,6 +47,10 @@ const endings: ReadonlyArray<Case> = [
     "0 connection.close 504 CHANNEL_ERROR - expected 'channel.open' (20.40)",
     "end"
   ]],
+  ["access.request-ok, which is a broker's to say", ends({ _tag: "AccessRequestOk", ticket: 1 }), [
+    "0 connection.close 503 COMMAND_INVALID - unimplemented method (30.11)",
+    "end"
+  ]],
   ["a close-ok that nothing asked for", ends({ _tag: "ChannelCloseOk" }), [
     "0 connection.close 503 COMMAND_INVALID - unimplemented method (20.41)",
     "end"
@@ -205,6 +209,10 @@ const endings: ReadonlyArray<Case> = [
 
 const hello = (...frames: Sent): Talk => (wire) => Effect.zipRight(wire.send(...frames), wire.rest)
 
+/** What the broker says first. */
+const greeting = (...header: ReadonlyArray<number>): Talk => (wire) =>
+  Effect.zipRight(wire.send(Uint8Array.of(65, 77, 81, 80, ...header)), Effect.map(wire.next, (line) => [line]))
+
 /** Ends of a handshake, each step sent when the one before was answered. */
 const steps = (...all: ReadonlyArray<Sent[number]>): Talk => (wire) =>
   Effect.gen(function*() {
@@ -227,6 +235,13 @@ const tells = { authentication_failure_close: true }
 /** Instead of a handshake. */
 const handshakes: ReadonlyArray<Case> = [
   ["another version", hello(Uint8Array.of(65, 77, 81, 80, 0, 9, 9, 9)), ["AMQP 0-0-9-1", "end"]],
+  ["0-9 with its version where 0-9-1 has it", hello(Uint8Array.of(65, 77, 81, 80, 0, 0, 9, 0)), [
+    "AMQP 0-0-9-1",
+    "end"
+  ]],
+  ["0-9 by its own header, which RabbitMQ takes for 0-9-1", greeting(1, 1, 0, 9), ["0 connection.start"]],
+  // RabbitMQ 3.10 speaks it still; nobody else does.
+  ["0-8", greeting(1, 1, 8, 0), ["0 connection.start"], ["AMQP 0-0-9-1"]],
   ["AMQP 1.0", hello(Uint8Array.of(65, 77, 81, 80, 0, 1, 0, 0)), ["AMQP 0-0-9-1", "end"]],
   ["HTTP", hello(new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n")), ["AMQP 0-0-9-1", "end"]],
   ["a frame instead of the header", hello(Frame.heartbeat), ["AMQP 0-0-9-1", "end"]],

@@ -89,6 +89,25 @@ const cases: ReadonlyArray<Case> = [
     ["1 tx.select-ok", "1 channel.close 404 NOT_FOUND - no exchange 'none' in vhost VHOST (60.40)"]
   ],
   [
+    "a commit of which a queue that is full refuses a part (reject-publish)",
+    stepped(
+      [[
+        declare({ arguments: { "x-max-length": 1, "x-overflow": "reject-publish" } }),
+        select,
+        publish(),
+        ...one,
+        publish(),
+        ...Wire.content("2")
+      ], "tx.select-ok"],
+      [[commit], "channel.close"]
+    ),
+    [
+      declared,
+      "1 tx.select-ok",
+      "1 channel.close 406 PRECONDITION_FAILED - partial tx completion (90.20)"
+    ]
+  ],
+  [
     "a message whose queue is deleted before the commit",
     stepped(
       [[declare(), select, publish({ mandatory: true }), ...one], "tx.select-ok"],

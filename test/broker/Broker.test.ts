@@ -10,6 +10,10 @@ import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { connect, introduced, scoped, wire } from "./clients.ts"
 
+const hasExchange = Effect.scoped(
+  Effect.provideServiceEffect(Channel.exchangeExists("x"), Connection.Connection, connect())
+)
+
 describe("Broker, from outside", () => {
   scoped(
     "names the clients that have come in, with user, virtual host and channels",
@@ -40,6 +44,28 @@ describe("Broker, from outside", () => {
       assert.strictEqual(yield* broker.dropConnections, 0)
     })
   )
+
+  it.effect("what is durable survives its connections, and not the broker", () =>
+    Effect.gen(function*() {
+      yield* Effect.gen(function*() {
+        yield* Effect.scoped(Effect.gen(function*() {
+          const channel = yield* Effect.provideServiceEffect(Channel.makeConfirm(), Connection.Connection, connect())
+          yield* channel.exchangeDeclare({ exchange: "x", type: "fanout" })
+          yield* channel.queueDeclare({ queue: "kept" })
+          yield* channel.queueBind({ queue: "kept", exchange: "x" })
+          yield* channel.queueDeclare({ queue: "mine", exclusive: true })
+          yield* channel.publish({ exchange: "x", content: "1", properties: { persistent: true } })
+        }))
+        const { connections, queues } = yield* Broker.Broker
+        assert.isEmpty(yield* connections)
+        assert.deepStrictEqual(yield* queues(), [{ name: "kept", ready: 1, unsettled: 0, consumers: 0 }])
+        assert.isTrue(yield* hasExchange)
+      }).pipe(Effect.provide(Broker.layerMemoryWith({})))
+      yield* Effect.gen(function*() {
+        assert.isEmpty(yield* (yield* Broker.Broker).queues())
+        assert.isFalse(yield* hasExchange)
+      }).pipe(Effect.provide(Broker.layerMemoryWith({})))
+    }))
 
   scoped(
     "a call over which the broker closes the connection fails once, and is not repeated on the next socket",

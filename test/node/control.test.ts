@@ -1,6 +1,7 @@
 /** The broker as a program of its own, with faults over HTTP: its client is amqplib, its tester `fetch`. */
 import { assert, layer } from "@effect/vitest"
 import * as amqplib from "amqplib"
+import { Fault } from "effect-amqp/broker"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -167,6 +168,30 @@ layer(Program.layer, { excludeTestServices: true })("control over HTTP", (it) =>
       channel.sendToQueue("slow", Buffer.from("y"))
       yield* Effect.promise(() => cut)
       assert.deepStrictEqual(yield* get("/faults"), [])
+    }))
+
+  it.scoped("takes every fault there is, by its name, and lists those that are not over", () =>
+    Effect.gen(function*() {
+      const needs: Partial<Record<Fault.Name, object>> = {
+        dropAfter: { frames: 1 },
+        block: { reason: "memory" },
+        nackNext: { count: 1 },
+        loseNext: { count: 1, stored: true },
+        closeChannel: { code: 404 },
+        delay: { by: "1 second" }
+      }
+      const over: ReadonlyArray<Fault.Name> = ["drop", "closeChannel", "closeConnection", "cancelConsumer"]
+      const names = Object.keys(Fault.definitions).filter(Fault.isName)
+      for (const name of names) {
+        const { json, status } = yield* request("POST", `/faults/${name}`, { ...needs[name], connection: "nobody" })
+        assert.deepStrictEqual([name, status, json.affected], [name, 200, 0])
+      }
+      const listed: ReadonlyArray<Fault.Active> = yield* get("/faults")
+      assert.deepStrictEqual(
+        listed.map(({ fault }) => Fault.nameOf.get(fault._tag)),
+        names.filter((name) => !over.includes(name))
+      )
+      assert.deepStrictEqual((yield* request("DELETE", "/faults")).json, { healed: names.length - over.length })
     }))
 
   it.scoped("answers 400 to what does not fit, with the reason, and 404 to what it does not know", () =>

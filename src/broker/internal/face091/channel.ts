@@ -86,6 +86,9 @@ export class ChannelFace implements Publisher {
         return this.answer({ _tag: "ChannelOpenOk" })
       case "ChannelFlow":
         return this.ends(method, this.flow(method))
+      case "AccessRequest":
+        // The ticket is RabbitMQ's, and means nothing: what a client may do is its user's affair.
+        return this.answer({ _tag: "AccessRequestOk", ticket: 1 })
       case "ExchangeDeclare":
         return this.exchangeDeclare(method)
       case "ExchangeDelete":

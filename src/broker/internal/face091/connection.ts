@@ -71,6 +71,9 @@ const capability = (properties: FieldTable.FieldTable, name: string): boolean =>
   return FieldTable.isFieldTable(capabilities) && capabilities[name] === true
 }
 
+// 0-9-1, and 0-9 as its own header had it: RabbitMQ takes that for the same.
+const spoken = new Set(["0-0-9-1", "1-1-0-9"])
+
 const noMethod = { classId: 0, methodId: 0 }
 
 const idsOf = (method: Method.Method | undefined) => method === undefined ? noMethod : Method.definition(method._tag)
@@ -336,7 +339,7 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
   // --- What the engine reports ---
 
   readonly onProtocolHeader = (version: string): void => {
-    if (version === "0-0-9-1") return this.begin()
+    if (spoken.has(version)) return this.begin()
     // 0-9-1 §4.2.2: an unknown version is answered with our own header, and the end.
     this.engine.output.frames(0, (writer) => writer.raw(Frame.protocolHeader, 0, Frame.protocolHeader.length))
     this.finish()
