@@ -1,11 +1,10 @@
 /**
- * One client of the broker over one pipe: the server's side of the handshake (0-9-1 §2.2.4), and its channels. Bad peers are
- * told what they did, by the specification's reply code, and dropped.
+ * One client of the broker over one pipe, and its channels. Bad peers are told what they did, by the specification's reply
+ * code, and dropped.
  *
  * @since 0.1.0
  */
 import * as Redacted from "effect/Redacted"
-import * as FieldTable from "../../../amqp091/FieldTable.ts"
 import * as Frame from "../../../amqp091/Frame.ts"
 import type { ContentMethod, EngineHandler } from "../../../amqp091/internal/engine.ts"
 import { Engine } from "../../../amqp091/internal/engine.ts"
@@ -14,17 +13,17 @@ import * as RawProperties_ from "../../../amqp091/internal/rawProperties.ts"
 import * as Method from "../../../amqp091/Method.ts"
 import { Flusher } from "../../../internal/flusher.ts"
 import type { Pipe } from "../../../Transport.ts"
-import type { Client, Model } from "../../Model.ts"
+import type { Client, Model, VirtualHost } from "../../Model.ts"
 import { ChannelFace } from "./channel.ts"
 import type { Content } from "./content.ts"
 import { goodbyeFor } from "./frameFaults.ts"
-import type { Login, Mechanism } from "./login.ts"
+import { Handshake } from "./handshake.ts"
+import type { Mechanism } from "./login.ts"
 import type { ChannelPeer, PublishHook } from "./peer.ts"
 import type { Profile } from "./profile.ts"
 import type { Fault } from "./refusals.ts"
 import { fault } from "./refusals.ts"
 import type { ReplyTo } from "./replyTo.ts"
-import { tuning, tuningFault } from "./tuning.ts"
 
 /** What the broker gives its faces. @internal */
 export interface FaceOptions {
@@ -54,23 +53,6 @@ const floodMark = 32 * highWaterMark
 // A client that was told to go, or never says who it is, is dropped after this long.
 const patience = 10_000
 
-const capabilities: FieldTable.FieldTable = {
-  publisher_confirms: true,
-  exchange_exchange_bindings: true,
-  "basic.nack": true,
-  consumer_cancel_notify: true,
-  "connection.blocked": true,
-  consumer_priorities: true,
-  authentication_failure_close: true,
-  per_consumer_qos: true,
-  direct_reply_to: true
-}
-
-const capability = (properties: FieldTable.FieldTable, name: string): boolean => {
-  const capabilities = properties["capabilities"]
-  return FieldTable.isFieldTable(capabilities) && capabilities[name] === true
-}
-
 // 0-9-1, and 0-9 as its own header had it: RabbitMQ takes that for the same.
 const spoken = new Set(["0-0-9-1", "1-1-0-9"])
 
@@ -88,9 +70,8 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
   private readonly flusher: Flusher
   private readonly channels = new Map<number, ChannelFace>()
   private client: Client<Content> | undefined
-  user = ""
+  private readonly handshake: Handshake
   vhost = ""
-  private clientProperties: FieldTable.FieldTable = {}
   /** When the client is dropped for not answering. */
   private deadline: number
   private gone = false
@@ -101,8 +82,6 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
   private isHeld = false
   /** Decides on each publish in the channel's place; `undefined`: nobody does. */
   onPublish: PublishHook | undefined
-  /** What the last challenge is answered to. */
-  private mechanism: { readonly name: string; readonly read: Mechanism } | undefined
 
   constructor(options: FaceOptions) {
     this.options = options
@@ -115,6 +94,19 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
       maxMessageSize,
       handshakeFrameMax: minFrameMax,
       goodbye: goodbyeFor
+    })
+    this.handshake = new Handshake({
+      engine: this.engine,
+      model: options.model,
+      profile: options.profile,
+      mechanisms: options.mechanisms,
+      onNamed: () => {
+        options.onNews(this)
+        return !this.gone
+      },
+      onOpen: (vhost) => this.opened(vhost),
+      refuse: this.closeConnection,
+      drop: () => this.drop()
     })
     this.flusher = new Flusher(
       options.pipe,
@@ -139,8 +131,11 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
 
   /** As its client called it (`connection_name`), or its address. */
   get name(): string {
-    const name = this.clientProperties["connection_name"]
-    return typeof name === "string" ? name : this.pipe.remote
+    return this.handshake.clientName ?? this.pipe.remote
+  }
+
+  get user(): string {
+    return this.handshake.user
   }
 
   get info() {
@@ -171,7 +166,7 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
   }
 
   get cancelNotify(): boolean {
-    return capability(this.clientProperties, "consumer_cancel_notify")
+    return this.handshake.knows("consumer_cancel_notify")
   }
 
   get generateName(): () => string {
@@ -228,7 +223,7 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
     if (reason !== undefined && !this.isOpen) return
     this.blockedBy = reason
     if (wasBlocked === (reason !== undefined)) return
-    if (!capability(this.clientProperties, "connection.blocked")) return
+    if (!this.handshake.knows("connection.blocked")) return
     this.send(0, reason === undefined ? { _tag: "ConnectionUnblocked" } : { _tag: "ConnectionBlocked", reason })
   }
 
@@ -339,41 +334,26 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
   // --- What the engine reports ---
 
   readonly onProtocolHeader = (version: string): void => {
-    if (spoken.has(version)) return this.begin()
+    if (spoken.has(version)) {
+      this.handshake.begin()
+      return this.flush()
+    }
     // 0-9-1 §4.2.2: an unknown version is answered with our own header, and the end.
     this.engine.output.frames(0, (writer) => writer.raw(Frame.protocolHeader, 0, Frame.protocolHeader.length))
     this.finish()
-  }
-
-  private begin(): void {
-    this.engine.handshake({
-      _tag: "ConnectionStart",
-      versionMajor: 0,
-      versionMinor: 9,
-      serverProperties: {
-        product: "effect-amqp",
-        version: this.profile.version,
-        platform: "JavaScript",
-        information: "An embedded broker in memory, with the rules of RabbitMQ of this version",
-        capabilities
-      },
-      mechanisms: Array.from(this.options.mechanisms.keys()).join(" "),
-      locales: "en_US"
-    })
-    this.flush()
   }
 
   readonly onMethod = (number: number, method: Method.Method): void => {
     if (number !== 0) return this.onChannelMethod(number, method)
     switch (method._tag) {
       case "ConnectionStartOk":
-        return this.start(method)
+        return this.handshake.start(method)
       case "ConnectionSecureOk":
-        return this.authenticate(method.response)
+        return this.handshake.authenticate(method.response)
       case "ConnectionTuneOk":
-        return this.tune(method)
+        return this.handshake.tune(method)
       case "ConnectionOpen":
-        return this.open(method)
+        return this.handshake.open(method)
       case "ConnectionUpdateSecret":
         return this.updateSecret(method)
       case "ConnectionCloseOk":
@@ -386,47 +366,6 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
     }
   }
 
-  private start(method: Method.ConnectionStartOk): void {
-    this.clientProperties = method.clientProperties
-    this.options.onNews(this)
-    if (this.gone) return
-    const read = this.options.mechanisms.get(method.mechanism)
-    if (read === undefined) {
-      return this.closeConnection(
-        fault(Method.ReplyCode.commandInvalid, `unknown authentication mechanism '${method.mechanism}'`),
-        method
-      )
-    }
-    this.mechanism = { name: method.mechanism, read }
-    this.authenticate(method.response)
-  }
-
-  private authenticate(response: Uint8Array): void {
-    if (this.mechanism === undefined) return
-    const { name, read } = this.mechanism
-    const step = read(response)
-    this.mechanism = undefined
-    if (step?._tag === "Challenge") {
-      this.mechanism = { name, read: step.answered }
-      this.engine.handshake({ _tag: "ConnectionSecure", challenge: step.challenge })
-      return
-    }
-    this.login(name, step)
-  }
-
-  private login(mechanism: string, login: Login | undefined): void {
-    if (login === undefined || !this.options.model.authenticate(login.user, login.password)) {
-      // Clients that cannot be told so see the socket go (RabbitMQ, `authentication_failure_close`).
-      if (!capability(this.clientProperties, "authentication_failure_close")) return this.drop()
-      return this.goodbye(fault(
-        Method.ReplyCode.accessRefused,
-        `Login was refused using authentication mechanism ${mechanism}. For details see the broker logfile.`
-      ))
-    }
-    this.user = login.user
-    this.engine.handshake({ _tag: "ConnectionTune", ...tuning })
-  }
-
   private updateSecret(method: Method.ConnectionUpdateSecret): void {
     const secret = Redacted.make(decoder.decode(method.newSecret))
     if (this.options.acceptSecret(this.user, secret)) return this.send(0, { _tag: "ConnectionUpdateSecretOk" })
@@ -436,30 +375,9 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
     )
   }
 
-  private tune(method: Method.ConnectionTuneOk): void {
-    const wrong = tuningFault(method, this.profile)
-    if (wrong !== undefined) return this.closeConnection(wrong, method)
-    this.engine.tune({
-      channelMax: method.channelMax,
-      frameMax: method.frameMax,
-      heartbeat: method.heartbeat
-    })
-  }
-
-  private open(method: Method.ConnectionOpen): void {
-    const vhost = this.options.model.vhosts.get(method.virtualHost)
-    if (vhost === undefined) {
-      return this.closeConnection(fault(Method.ReplyCode.notAllowed, `vhost ${method.virtualHost} not found`), method)
-    }
-    if (!this.options.model.canAccess(this.user, vhost.name)) {
-      return this.closeConnection(
-        fault(Method.ReplyCode.notAllowed, `access to vhost '${vhost.name}' refused for user '${this.user}'`),
-        method
-      )
-    }
+  private opened(vhost: VirtualHost<Content>): void {
     this.vhost = vhost.name
     this.client = vhost.client(this.user)
-    this.engine.handshake({ _tag: "ConnectionOpenOk" })
     this.deadline = Infinity
     this.engine.heartbeats.touch(this.options.now())
     this.options.due(this.engine.heartbeats.nextDeadline())
