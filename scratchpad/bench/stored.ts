@@ -16,8 +16,9 @@ import * as Chunk from "effect/Chunk"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { execFileSync, spawn } from "node:child_process"
+import { spawn } from "node:child_process"
 import { parseArgs } from "node:util"
+import { residentMemory } from "../../test/harness/childProcess.ts"
 import { root } from "./build.ts"
 
 const { values: options } = parseArgs({
@@ -49,10 +50,6 @@ const startBroker = Effect.acquireRelease(
   ({ stop }) => Effect.sync(stop)
 )
 
-/** In MiB. */
-const rss = (pid: number): number =>
-  Number(execFileSync("ps", ["-o", "rss=", "-p", String(pid)], { encoding: "utf8" })) / 1024
-
 const body = (index: number): Uint8Array => {
   const bytes = new Uint8Array(size)
   new DataView(bytes.buffer).setUint32(0, index)
@@ -69,7 +66,7 @@ const message = (index: number): Message.Message => ({
 
 const program = Effect.gen(function*() {
   const broker = yield* startBroker
-  const before = rss(broker.pid)
+  const before = residentMemory(broker.pid)
   const connection = yield* Connection.make({ port: broker.port })
   const channel = yield* Effect.provideService(Channel.makeConfirm(), Connection.Connection, connection)
   yield* channel.queueDeclare({ queue: "stored" })
@@ -79,7 +76,7 @@ const program = Effect.gen(function*() {
     )
   }
   const { messageCount } = yield* channel.queueDeclare({ queue: "stored", passive: true })
-  const after = rss(broker.pid)
+  const after = residentMemory(broker.pid)
   yield* Console.log(
     `${messageCount} ready messages of ${size} bytes: RSS ${after.toFixed(0)} MiB, ${before.toFixed(0)} MiB before`
   )

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Transport } from "effect-amqp"
-import { Channel, Connection, type Method } from "effect-amqp/amqp091"
+import { Channel, Connection } from "effect-amqp/amqp091"
 import { Broker, Fault } from "effect-amqp/broker"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Duration from "effect/Duration"
@@ -14,6 +14,7 @@ import * as TestClock from "effect/TestClock"
 import * as Reconnect from "../../src/Reconnect.ts"
 import { pass, queueOf } from "../amqp091/onBroker.ts"
 import * as Wire from "../behaviour/wire.ts"
+import { declare } from "./clients.ts"
 
 const connect = (name: string, options: Partial<Connection.Options> = {}) =>
   Connection.make({ host: "memory", reconnect: Reconnect.none, url: undefined, urls: undefined, name, ...options })
@@ -33,17 +34,6 @@ const outcome = <A, E, R>(effect: Effect.Effect<A, E, R>, within: Duration.Durat
     yield* TestClock.adjust(within)
     return yield* Effect.either(Fiber.join(fiber))
   })
-
-const declare = (queue: string): Method.Method => ({
-  _tag: "QueueDeclare",
-  queue,
-  passive: false,
-  durable: false,
-  exclusive: false,
-  autoDelete: false,
-  noWait: false,
-  arguments: {}
-})
 
 const stateOf = (connection: Connection.Connection) => Effect.map(connection.state, ({ _tag }) => _tag)
 
@@ -217,14 +207,14 @@ describe("block", () => {
         )
         const wire = yield* Wire.make(pipe)
         yield* Wire.introduce(wire, "/", {}, Wire.tuneOk(2047, 131072, 10))
-        yield* wire.send(declare("q"))
+        yield* wire.send(declare({ queue: "q" }))
         yield* wire.until("1 queue.declare-ok")
         const block = yield* broker.block("memory")
         yield* wire.send(
           { _tag: "BasicPublish", exchange: "", routingKey: "q", mandatory: false, immediate: false },
           ...Wire.content("x")
         )
-        yield* wire.send(declare("later"))
+        yield* wire.send(declare({ queue: "later" }))
         yield* TestClock.adjust("5 minutes")
         assert.strictEqual((yield* broker.connections).length, 1)
         assert.deepStrictEqual((yield* broker.queues()).map(({ name, ready }) => [name, ready]), [["q", 0]])

@@ -1,15 +1,15 @@
 /** What faults make of octets, seen by a client that reads them raw: in memory and over TCP. */
 import { assert, describe, it } from "@effect/vitest"
 import { Transport } from "effect-amqp"
-import { Frame, type Method } from "effect-amqp/amqp091"
+import { Frame } from "effect-amqp/amqp091"
 import { Broker } from "effect-amqp/broker"
 import { NodeTransport } from "effect-amqp/node"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { ByteWriter } from "../../src/wire/ByteWriter.ts"
 import * as Wire from "../behaviour/wire.ts"
 import { until } from "../node/sockets.ts"
+import { declare } from "./clients.ts"
 
 const dial = Effect.gen(function*() {
   const { host, port } = yield* Broker.Broker
@@ -42,23 +42,6 @@ const opened = Effect.gen(function*() {
   return wire
 })
 
-const declare = (queue: string): Method.Method => ({
-  _tag: "QueueDeclare",
-  queue,
-  passive: false,
-  durable: false,
-  exclusive: false,
-  autoDelete: false,
-  noWait: false,
-  arguments: {}
-})
-
-const bytesOf = (method: Method.Method) => {
-  const writer = new ByteWriter()
-  Frame.encode(writer, Wire.on(1, method))
-  return writer.bytes.slice(0, writer.length)
-}
-
 const connectionStart = Effect.gen(function*() {
   const client = yield* raw
   client.pipe.write(Frame.protocolHeader)
@@ -83,7 +66,7 @@ const cases: Record<
     const broker = yield* Broker.Broker
     const wire = yield* opened
     yield* broker.dropAfter(1, { of: "broker" })
-    yield* wire.send(declare("q"), ...Array.from({ length: 1000 }, () => declare("q")))
+    yield* wire.send(declare({ queue: "q" }), ...Array.from({ length: 1000 }, () => declare({ queue: "q" })))
     const lines = yield* wire.rest
     assert.strictEqual(lines.length, 2)
     assert.include(lines[0], "1 queue.declare-ok")
@@ -100,25 +83,25 @@ const cases: Record<
   "dropAfter counts from the next whole frame when one has begun": Effect.gen(function*() {
     const broker = yield* Broker.Broker
     const wire = yield* opened
-    const [first, second] = [bytesOf(declare("first")), bytesOf(declare("second"))]
+    const [first, second] = [Wire.octetsOf(declare({ queue: "first" })), Wire.octetsOf(declare({ queue: "second" }))]
     yield* wire.send(first.subarray(0, 20))
     // The half has arrived once what was sent behind it on another connection is done.
     const other = yield* opened
-    yield* other.send(declare("other"))
+    yield* other.send(declare({ queue: "other" }))
     yield* other.until("1 queue.declare-ok")
     yield* broker.dropAfter(1)
-    yield* wire.send(first.subarray(20), second, bytesOf(declare("third")))
+    yield* wire.send(first.subarray(20), second, Wire.octetsOf(declare({ queue: "third" })))
     assert.notInclude((yield* wire.rest).join("\n"), "second")
     assert.deepStrictEqual((yield* broker.queues()).map(({ name }) => name), ["other", "first", "second"])
   }),
   "dropAfter healed in the midst of a frame lets its rest through": Effect.gen(function*() {
     const broker = yield* Broker.Broker
     const wire = yield* opened
-    const bytes = bytesOf(declare("q"))
+    const bytes = Wire.octetsOf(declare({ queue: "q" }))
     const drop = yield* broker.dropAfter(10)
     yield* wire.send(bytes.subarray(0, 20))
     const other = yield* opened
-    yield* other.send(declare("other"))
+    yield* other.send(declare({ queue: "other" }))
     yield* other.until("1 queue.declare-ok")
     yield* drop.heal
     yield* wire.send(bytes.subarray(20))
@@ -135,8 +118,8 @@ const cases: Record<
     const broker = yield* Broker.Broker
     const [going, staying] = [yield* opened, yield* opened]
     yield* broker.silence()
-    yield* going.send(declare("going"))
-    yield* staying.send(declare("staying"))
+    yield* going.send(declare({ queue: "going" }))
+    yield* staying.send(declare({ queue: "staying" }))
     yield* Effect.sync(() => going.pipe.destroy())
     while ((yield* broker.connections).length > 1) yield* Effect.promise(() => new Promise(setImmediate))
     yield* broker.heal()
@@ -146,7 +129,7 @@ const cases: Record<
     const broker = yield* Broker.Broker
     const wire = yield* opened
     yield* broker.skipHeartbeats()
-    yield* wire.send(declare("q"))
+    yield* wire.send(declare({ queue: "q" }))
     yield* wire.until("1 queue.declare-ok")
     const body = "x".repeat(100_000)
     yield* wire.send(

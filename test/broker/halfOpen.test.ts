@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { execFileSync } from "node:child_process"
 import * as Net from "node:net"
-import { start } from "../harness/childProcess.ts"
+import { residentMemory, start } from "../harness/childProcess.ts"
 
 const wanted = 10_000
 /** What a process has open besides. */
@@ -14,10 +14,6 @@ const allowed = (): number => {
   const limit = execFileSync("sh", ["-c", "ulimit -Hn"], { encoding: "utf8" }).trim()
   return limit === "unlimited" ? wanted : Math.min(wanted, Number(limit) - spare)
 }
-
-/** In MiB. */
-const rss = (pid: number): number =>
-  Number(execFileSync("ps", ["-o", "rss=", "-p", String(pid)], { encoding: "utf8" })) / 1024
 
 const header = [65, 77, 81, 80, 0, 0, 9, 1]
 const startOk = [1, 0, 0, 0, 0, 15, 0, 0, 10, 0, 11]
@@ -53,7 +49,7 @@ describe("the standalone broker", () => {
         }
         const { pid, port } = yield* broker
         assert.strictEqual(yield* greeted(port), "000a000a")
-        const before = rss(pid)
+        const before = residentMemory(pid)
         const sockets: Array<Net.Socket> = []
         yield* Effect.addFinalizer(() => Effect.sync(() => sockets.forEach((socket) => socket.destroy())))
         const gone = new Set<Net.Socket>()
@@ -76,7 +72,7 @@ describe("the standalone broker", () => {
         })
         assert.strictEqual(yield* greeted(port), "000a000a")
         // 20 KiB each, with the buffers of the system's that are ours.
-        assert.isBelow(rss(pid) - before, count * 20 / 1024)
+        assert.isBelow(residentMemory(pid) - before, count * 20 / 1024)
         // Ten seconds are over for the first ones when there were as many; for the last ones a little later.
         yield* Effect.repeat(Effect.sync(() => gone.size), {
           schedule: Schedule.spaced("100 millis"),

@@ -186,3 +186,7 @@ export const run = (
     Effect.flatMap((running) => running.success),
     Effect.scoped
   )
+
+/** What a process takes of the memory of this machine (RSS), in MiB. */
+export const residentMemory = (pid: number): number =>
+  Number(ChildProcess.execFileSync("ps", ["-o", "rss=", "-p", String(pid)], { encoding: "utf8" })) / 1024

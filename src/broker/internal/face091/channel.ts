@@ -14,7 +14,7 @@ import type { ChannelPeer, Publisher } from "./peer.ts"
 import { transientQueuesDenied } from "./profile.ts"
 import { Publishing } from "./publishing.ts"
 import type { Fault } from "./refusals.ts"
-import { fault, isHard, isHardCode, toFault } from "./refusals.ts"
+import { fault, isFault, isHard, isHardCode, toFault } from "./refusals.ts"
 import { isReplyQueue } from "./replyTo.ts"
 import type { Outcome } from "./transaction.ts"
 import type { Held } from "./unacknowledged.ts"
@@ -353,8 +353,6 @@ export class ChannelFace implements Publisher {
 }
 
 const notTransactional = fault(Method.ReplyCode.preconditionFailed, "channel is not transactional")
-
-const isFault = (value: unknown): value is Fault => typeof value === "object" && value !== null && "code" in value
 
 const exchangeBinding = (method: Method.ExchangeBind | Method.ExchangeUnbind): Model.ExchangeBinding => ({
   destination: stripped(method.destination),

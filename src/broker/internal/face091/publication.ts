@@ -7,6 +7,7 @@
 import type { RawProperties } from "../../../amqp091/internal/rawProperties.ts"
 import { ReplyCode } from "../../../amqp091/Method.ts"
 import type { Message } from "../../Model.ts"
+import { longest } from "../longest.ts"
 import type { Content } from "./content.ts"
 import type { Fault } from "./refusals.ts"
 import { fault } from "./refusals.ts"
@@ -54,9 +55,6 @@ export class Publication implements Message<Content>, Content {
     return expiration === undefined ? undefined : Number(expiration)
   }
 }
-
-// Ten years, in milliseconds: the longest of RabbitMQ's timers.
-const longest = 315_360_000_000
 
 /** What RabbitMQ has against an expiration, if anything: it reads as much as is a number. @internal */
 export const expirationFault = ({ decoded: { expiration } }: RawProperties): Fault | undefined => {

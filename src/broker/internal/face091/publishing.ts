@@ -13,7 +13,7 @@ import { furtherKeys, withoutBcc } from "./furtherKeys.ts"
 import type { ChannelPeer } from "./peer.ts"
 import { expirationFault, Publication } from "./publication.ts"
 import type { Fault } from "./refusals.ts"
-import { fault } from "./refusals.ts"
+import { fault, isFault } from "./refusals.ts"
 import { isReplyAddress, replyQueue } from "./replyTo.ts"
 import type { Publish } from "./transaction.ts"
 import { Transaction } from "./transaction.ts"
@@ -184,7 +184,5 @@ export class Publishing {
     return isRejected ? refused("partial tx completion") : undefined
   }
 }
-
-const isFault = (value: unknown): value is Fault => typeof value === "object" && value !== null && "code" in value
 
 const refused = (text: string): Fault => fault(Method.ReplyCode.preconditionFailed, text)

@@ -50,6 +50,10 @@ export const fault = (code: number, text: string): Fault => ({
   text: limited(`${names[code] ?? "ERROR"} - ${text}`)
 })
 
+/** @internal */
+export const isFault = (value: unknown): value is Fault =>
+  typeof value === "object" && value !== null && "code" in value
+
 const named = (kind: Kind, name: string, vhost: string): string => `${kind} '${name}' in vhost '${vhost}'`
 
 /** Two values are printed bare; where one is missing, the other one with its type. */

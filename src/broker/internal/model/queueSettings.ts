@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import type * as Model from "../../Model.ts"
+import { longest } from "../longest.ts"
 import { differing, isInteger } from "./arguments.ts"
 
 /** @internal */
@@ -35,9 +36,6 @@ type Rule = (value: unknown, args: Model.Arguments) => Model.ArgumentProblem | u
 const natural: Rule = (value) => !isInteger(value) ? "NotInteger" : value < 0 ? "Negative" : undefined
 
 const positive: Rule = (value, args) => natural(value, args) ?? (Number(value) === 0 ? "Zero" : undefined)
-
-// Ten years, in milliseconds: the longest of RabbitMQ's timers.
-const longest = 315_360_000_000
 
 const upTo = (rule: Rule, most: number, problem: Model.ArgumentProblem): Rule => (value, args) =>
   rule(value, args) ?? (Number(value) > most ? problem : undefined)
