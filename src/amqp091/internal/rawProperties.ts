@@ -24,20 +24,31 @@ const sizeOffset = 4
 
 /** As they came; what they say is read again when it was forgotten. */
 class Received implements RawProperties {
-  readonly octets: Uint8Array
+  private readonly buffer: ArrayBufferLike
+  private readonly start: number
+  private readonly size: number
+  private view: Uint8Array | undefined
   private known: BasicProperties | undefined
 
   constructor(octets: Uint8Array, known: BasicProperties) {
-    this.octets = octets
+    this.buffer = octets.buffer
+    this.start = octets.byteOffset
+    this.size = octets.length
+    this.view = octets
     this.known = known
+  }
+
+  get octets(): Uint8Array {
+    return this.view ?? new Uint8Array(this.buffer, this.start, this.size)
   }
 
   get decoded(): BasicProperties {
     return this.known ?? Properties.decode(new ByteReader().reset(this.octets))
   }
 
-  /** For who stores it, the octets are enough. */
+  /** For who stores it, where the octets are is enough: a view of them takes more room than they do. */
   forget(): void {
+    this.view = undefined
     this.known = undefined
   }
 }

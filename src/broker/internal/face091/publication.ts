@@ -17,8 +17,10 @@ export class Publication implements Message<Content>, Content {
   readonly exchange: string
   readonly routingKey: string
   readonly properties: RawProperties
-  readonly body: Uint8Array
+  readonly size: number
   readonly furtherKeys: ReadonlyArray<string> | undefined
+  private readonly buffer: ArrayBufferLike
+  private readonly start: number
 
   constructor(
     exchange: string,
@@ -30,7 +32,10 @@ export class Publication implements Message<Content>, Content {
     this.exchange = exchange
     this.routingKey = routingKey
     this.properties = properties
-    this.body = body
+    // A view costs as much as a body of a hundred octets: it is made again for who asks.
+    this.buffer = body.buffer
+    this.start = body.byteOffset
+    this.size = body.length
     this.furtherKeys = furtherKeys
   }
 
@@ -38,8 +43,8 @@ export class Publication implements Message<Content>, Content {
     return this
   }
 
-  get size(): number {
-    return this.body.length
+  get body(): Uint8Array {
+    return new Uint8Array(this.buffer, this.start, this.size)
   }
 
   get persistent(): boolean {
