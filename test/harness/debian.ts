@@ -6,6 +6,7 @@ const files = {
   "python3-pika": "/usr/lib/python3/dist-packages/pika",
   "python3-kombu": "/usr/lib/python3/dist-packages/kombu",
   "amqp-tools": "/usr/bin/amqp-publish",
+  "tshark": "/usr/bin/tshark",
   "openssl": "/usr/bin/openssl"
 }
 
