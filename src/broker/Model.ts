@@ -318,7 +318,8 @@ export interface Client<in out C> {
   deleteExchange(name: string, options?: { readonly ifUnused?: boolean | undefined }): Refusal | undefined
   /** The queue as it is now: made, or found to be equivalent. */
   declareQueue(options?: QueueOptions): Queue | Refusal
-  findQueue(name: string): Queue | Refusal
+  /** Whoever lacks the permission, where one is needed, does not learn whether there is such a queue. */
+  findQueue(name: string, permission?: keyof Permissions): Queue | Refusal
   /** How many ready messages went with it; 0 for one that does not exist. */
   deleteQueue(name: string, options?: DeleteQueueOptions): number | Refusal
   /** How many ready messages were dropped; unsettled ones stay. */

@@ -1,9 +1,9 @@
 /** What users may do who may not do everything, and what they are told otherwise. */
 import { assert } from "@effect/vitest"
-import type { AmqpError } from "effect-amqp"
 import { Channel, Connection } from "effect-amqp/amqp091"
 import * as Effect from "effect/Effect"
-import type { It } from "./place.ts"
+import * as Stream from "effect/Stream"
+import type { ConsumeFault, It } from "./place.ts"
 import { drain, fresh, look, open, openConfirm, openOn, Place, refused } from "./place.ts"
 import { forbidden, notFound, precondition } from "./topology.ts"
 
@@ -15,7 +15,7 @@ const limited = Effect.gen(function*() {
   return {
     channel,
     denied: (
-      effect: Effect.Effect<unknown, AmqpError.CallError>,
+      effect: Effect.Effect<unknown, ConsumeFault>,
       method: string,
       kind: string,
       name: string
@@ -84,6 +84,8 @@ export const permissions = (it: It): void => {
       yield* denied(channel.queuePurge(other), "queue.purge", "queue", other)
       const missing = fresh("missing")
       yield* denied(channel.get({ queue: missing }), "basic.get", "queue", missing)
+      yield* denied(Stream.runDrain(channel.consume({ queue: other })), "basic.consume", "queue", other)
+      yield* denied(Stream.runDrain(channel.consume({ queue: missing })), "basic.consume", "queue", missing)
       yield* gone(all.channel, [mine, other], [])
     }))
 

@@ -97,7 +97,7 @@ export class Consuming {
     }
     const tag = method.consumerTag === "" ? `amq.ctag-${this.peer.generateName()}` : method.consumerTag
     if (queue === replyQueue) return this.consumeReplies(method, tag)
-    const found = this.client.findQueue(queue)
+    const found = this.client.findQueue(queue, "read")
     if (Model.isRefusal(found)) return found
     const { vhost } = this.peer
     if (found.type === "quorum" && this.limit > 0) {

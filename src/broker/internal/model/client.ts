@@ -145,8 +145,9 @@ export class Client<C> implements Model.Client<C>, Holder<C> {
     return this.#vhost.addQueue(name, owner, options)
   }
 
-  findQueue(name: string): Model.Queue | Model.Refusal {
-    return this.#withQueue(name, (queue) => {
+  findQueue(name: string, permission?: keyof Model.Permissions): Model.Queue | Model.Refusal {
+    const barred = permission === undefined ? undefined : this.#barred(permission, "queue", name)
+    return barred ?? this.#withQueue<Model.Queue>(name, (queue) => {
       queue.touch()
       return queue
     })
