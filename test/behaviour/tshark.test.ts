@@ -131,7 +131,7 @@ const refusals = (frames: ReadonlyArray<Frame.Frame>): ReadonlyArray<string> =>
     return method._tag === "ConnectionClose" && method.replyCode !== 200 ? ["Connection error"] : []
   })
 
-/** Only a broker that asks for it gets the first, one without `basic.nack` the third; RabbitMQ answers none of the others. */
+/** For brokers that throttle by flow, take a cancel-ok, or lack `basic.nack`, which this one is not; the last is deprecated. */
 const neverSaid = ["channel.flow-ok", "basic.cancel-ok", "basic.reject", "basic.recover-async"]
 
 const countsOf = (texts: ReadonlyArray<string>): Record<string, number> => {

@@ -1,15 +1,8 @@
-import { assert, layer } from "@effect/vitest"
-import { Broker } from "effect-amqp/broker"
-import { NodeTransport } from "effect-amqp/node"
+import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import { start } from "../harness/childProcess.ts"
 import { describeWith } from "../harness/describe.ts"
 import * as Foreign from "../harness/foreign.ts"
-
-const Live = Layer.provide(Broker.layer({ port: 0 }), NodeTransport.layerServer)
-
-const url = Effect.map(Broker.Broker, ({ host, port }) => `amqp://guest:guest@${host}:${port}/%2F`)
 
 const pika = `
 import pika, sys
@@ -125,37 +118,6 @@ except pika.exceptions.ConnectionClosedByBroker as error:
     print("ended", error.reply_code, error.reply_text)
 `
 
-const amqplib = `
-import amqp from "amqplib"
-const connection = await amqp.connect(process.argv[1])
-const channel = await connection.createConfirmChannel()
-const { queue } = await channel.assertQueue("", { exclusive: true })
-for (let n = 0; n < 10; n++) channel.publish("", queue, Buffer.from(String(n)), { headers: { n }, persistent: true })
-await channel.waitForConfirms()
-console.log("waiting", (await channel.checkQueue(queue)).messageCount)
-const returned = new Promise((resolve) => channel.once("return", resolve))
-await new Promise((resolve) => channel.publish("", "nowhere", Buffer.from("x"), { mandatory: true }, resolve))
-console.log("returned", (await returned).fields.replyText)
-await channel.prefetch(3)
-const seen = []
-await new Promise(async (resolve) => {
-  const { consumerTag } = await channel.consume(queue, async (message) => {
-    seen.push(message.content.toString())
-    if (message.content.toString() === "4" && !message.fields.redelivered) channel.nack(message)
-    else channel.ack(message)
-    if (seen.length === 11) resolve(await channel.cancel(consumerTag))
-  })
-})
-console.log("seen", [...new Set(seen)].sort().join(""), seen.length)
-console.log("empty", await channel.get(queue))
-const closed = await connection.createChannel()
-closed.on("error", () => {})
-console.log("failed", await closed.checkQueue("missing").catch((error) => error.code))
-await channel.close()
-await connection.close()
-console.log("refused", await amqp.connect(process.argv[1].replace("guest:guest", "guest:wrong")).catch((error) => /403/.test(error.message)))
-`
-
 const tools = (url: string) =>
   Effect.gen(function*() {
     const queue = ["-u", url, "-q", "tools"]
@@ -198,42 +160,6 @@ const servesPika = (url: string) =>
     ])
   })
 
-const pikaModes = `
-import pika, sys
-from pika.exceptions import *
-connection = pika.BlockingConnection(pika.URLParameters(sys.argv[1]))
-channel = connection.channel()
-queue = channel.queue_declare("", exclusive=True).method.queue
-print("named", len(queue), queue[:8])
-channel.tx_select()
-channel.basic_publish("", queue, b"1")
-print("before", channel.queue_declare(queue, passive=True).method.message_count)
-channel.tx_commit()
-print("after", channel.queue_declare(queue, passive=True).method.message_count)
-method, properties, body = channel.basic_get(queue)
-channel.basic_ack(method.delivery_tag)
-channel.basic_publish("", queue, b"2")
-channel.tx_rollback()
-channel.basic_nack(method.delivery_tag, requeue=True)
-channel.tx_commit()
-print("back", [channel.basic_get(queue, auto_ack=True)[2] for n in range(2)])
-try:
-    channel.confirm_delivery()
-except ChannelClosedByBroker as error:
-    print("closed", error.reply_code, error.reply_text)
-asking = connection.channel()
-answers = []
-asking.basic_consume("amq.rabbitmq.reply-to", lambda c, m, p, b: answers.append((p.correlation_id, b)), auto_ack=True)
-asking.basic_publish("", queue, b"ping", pika.BasicProperties(reply_to="amq.rabbitmq.reply-to", correlation_id="7"))
-answering = pika.BlockingConnection(pika.URLParameters(sys.argv[1])).channel()
-method, properties, body = asking.basic_get(queue, auto_ack=True)
-answering.basic_publish("", properties.reply_to, body + b" pong", pika.BasicProperties(correlation_id=properties.correlation_id))
-while not answers:
-    connection.process_data_events(1)
-print("answered", answers)
-connection.close()
-`
-
 const pika43 = `
 import pika, sys
 from pika.exceptions import *
@@ -259,84 +185,47 @@ const servesKombu = (url: string) =>
     ])
   })
 
-describeWith(["python3-pika", "python3-kombu", "amqp-tools"], "the embedded broker over TCP", () => {
-  layer(Live, { excludeTestServices: true })((it) => {
-    it.effect("serves pika: confirms, returns, get, requeue, prefetch, refusals", () => Effect.flatMap(url, servesPika))
+describeWith(["python3-pika", "python3-kombu", "amqp-tools"], "the embedded broker as a program", () => {
+  it.scopedLive("serves clients in any language", () =>
+    Effect.gen(function*() {
+      const broker = yield* start("npm", ["run", "--silent", "broker", "--", "--port", "0"], {
+        timeoutMillis: 60_000
+      })
+      const [, address] = yield* broker.seen(/listening on (\S+)\n/)
+      const url = `amqp://guest:guest@${address}/%2F`
+      yield* tools(url)
+      yield* servesPika(url)
+      yield* servesKombu(url)
+    }))
 
-    it.effect("serves pika: transactions, direct reply-to, names", () =>
-      Effect.gen(function*() {
-        const { stdout } = yield* Foreign.python(pikaModes, [yield* url])
-        assert.deepStrictEqual(lines(stdout), [
-          "named 30 amq.gen-",
-          "before 0",
-          "after 1",
-          "back [b'1', None]",
-          "closed 406 PRECONDITION_FAILED - cannot switch from tx to confirm mode",
-          "answered [('7', b'ping pong')]"
-        ])
-      }))
+  it.scopedLive("keeps to the rules of 4.3 when it is told to", () =>
+    Effect.gen(function*() {
+      const broker = yield* start(
+        process.execPath,
+        ["--import", "tsx", "src/node/bin.ts", "broker", "--port", "0", "--profile", "4.3"],
+        { timeoutMillis: 60_000 }
+      )
+      const [, address] = yield* broker.seen(/listening on (\S+)\n/)
+      const { stdout } = yield* Foreign.python(pika43, [`amqp://guest:guest@${address}/%2F`])
+      assert.deepStrictEqual(lines(stdout), [
+        "durable q",
+        "closed 541 INTERNAL_ERROR - Feature `transient_nonexcl_queues` is deprecated."
+      ])
+    }))
 
-    it.effect("serves kombu: producer, consumer, simple queue", () => Effect.flatMap(url, servesKombu))
-
-    it.effect("serves librabbitmq's tools", () => Effect.flatMap(url, tools))
-
-    it.effect("serves amqplib: confirms, returns, prefetch, nack, refusals", () =>
-      Effect.gen(function*() {
-        const node = yield* start(process.execPath, ["--input-type=module", "--eval", amqplib, yield* url], {
-          timeoutMillis: 20_000
-        })
-        const { stdout } = yield* node.success
-        assert.deepStrictEqual(lines(stdout), [
-          "waiting 10",
-          "returned NO_ROUTE",
-          "seen 0123456789 11",
-          "empty false",
-          "failed 404",
-          "refused true"
-        ])
-      }).pipe(Effect.scoped))
-
-    it.effect("runs as a program of its own, for clients in any language", () =>
-      Effect.gen(function*() {
-        const broker = yield* start("npm", ["run", "--silent", "broker", "--", "--port", "0"], {
-          timeoutMillis: 60_000
-        })
-        const [, address] = yield* broker.seen(/listening on (\S+)\n/)
-        const url = `amqp://guest:guest@${address}/%2F`
-        yield* tools(url)
-        yield* servesPika(url)
-        yield* servesKombu(url)
-      }).pipe(Effect.scoped))
-
-    it.effect("keeps to the rules of 4.3 when it is told to", () =>
-      Effect.gen(function*() {
-        const broker = yield* start(
-          process.execPath,
-          ["--import", "tsx", "src/node/bin.ts", "broker", "--port", "0", "--profile", "4.3"],
-          { timeoutMillis: 60_000 }
-        )
-        const [, address] = yield* broker.seen(/listening on (\S+)\n/)
-        const { stdout } = yield* Foreign.python(pika43, [`amqp://guest:guest@${address}/%2F`])
-        assert.deepStrictEqual(lines(stdout), [
-          "durable q",
-          "closed 541 INTERNAL_ERROR - Feature `transient_nonexcl_queues` is deprecated."
-        ])
-      }).pipe(Effect.scoped))
-
-    it.effect("tells its clients when its program is asked to end", () =>
-      Effect.gen(function*() {
-        // Node itself: npm and tsx would pass the signal on once more, and the second one kills.
-        const broker = yield* start(
-          process.execPath,
-          ["--import", "tsx", "src/node/bin.ts", "broker", "--port", "0"],
-          { timeoutMillis: 60_000 }
-        )
-        const [, address] = yield* broker.seen(/listening on (\S+)\n/)
-        const url = `amqp://guest:guest@${address}/%2F`
-        const witness = yield* Foreign.startPython(watch, [url])
-        yield* witness.seen(/open\n/)
-        yield* broker.signal("SIGTERM")
-        yield* witness.seen(/ended 320 CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'\n/)
-      }).pipe(Effect.scoped))
-  })
+  it.scopedLive("tells its clients when its program is asked to end", () =>
+    Effect.gen(function*() {
+      // Node itself: npm and tsx would pass the signal on once more, and the second one kills.
+      const broker = yield* start(
+        process.execPath,
+        ["--import", "tsx", "src/node/bin.ts", "broker", "--port", "0"],
+        { timeoutMillis: 60_000 }
+      )
+      const [, address] = yield* broker.seen(/listening on (\S+)\n/)
+      const url = `amqp://guest:guest@${address}/%2F`
+      const witness = yield* Foreign.startPython(watch, [url])
+      yield* witness.seen(/open\n/)
+      yield* broker.signal("SIGTERM")
+      yield* witness.seen(/ended 320 CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'\n/)
+    }))
 })

@@ -1,0 +1,3 @@
+import { programme } from "./programme.ts"
+
+programme("amqp_tools.sh", ["amqp-tools"])

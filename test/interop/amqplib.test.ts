@@ -1,0 +1,3 @@
+import { programme } from "./programme.ts"
+
+programme("amqplib.ts", [])

@@ -1,0 +1,3 @@
+import { programme } from "./programme.ts"
+
+programme("kombu_client.py", ["python3-kombu"])
