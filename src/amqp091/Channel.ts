@@ -130,7 +130,10 @@ export interface Returned {
  * @category models
  */
 export interface ChannelBase {
-  /** queue.declare (0-9-1 §1.7.2.1). 404: passive and missing; 405: exclusive to another connection; 406: declared otherwise. */
+  /**
+   * queue.declare (0-9-1 §1.7.2.1). What is declared and bound comes back on a new socket, as the connection's `recovery`
+   * says. 404: passive and missing; 405: exclusive to another connection; 406: declared otherwise.
+   */
   readonly queueDeclare: (options?: QueueDeclareOptions) => Effect.Effect<DeclaredQueue, CallError>
   /** queue.bind. Binding twice is once. 404: no such queue or exchange. */
   readonly queueBind: (options: QueueBindOptions) => Effect.Effect<void, CallError>

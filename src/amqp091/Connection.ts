@@ -36,6 +36,7 @@ import * as ConnectionOptions from "./ConnectionOptions.ts"
 import type { FieldTable } from "./FieldTable.ts"
 import { ConnectionCore } from "./internal/connection.ts"
 import { dial, endpointOf } from "./internal/dial.ts"
+import type { RecoveryOptions, RecoveryReport } from "./Topology.ts"
 
 /**
  * @since 0.1.0
@@ -128,6 +129,11 @@ export interface Connection {
   readonly state: Effect.Effect<State>
   /** The present state, then every later one; ends after `Closed`. */
   readonly changes: Stream.Stream<State>
+  /**
+   * How each recovery of topology from now on went: what was refused, and which queues have new names. It is told before
+   * the state is `Open` again, and also where a channel alone was closed over which auto-delete queues went.
+   */
+  readonly recoveries: Stream.Stream<RecoveryReport>
   readonly info: Effect.Effect<Info>
   /** Whether a socket is open and everything on it restored; also while the broker blocks publishes. */
   readonly isOpen: Effect.Effect<boolean>
@@ -195,6 +201,8 @@ export interface Supervision {
    * endpoint is tried. Default: nothing.
    */
   readonly requires?: ReadonlyArray<keyof Capabilities> | undefined
+  /** What comes back on a new socket of what was declared and consumed. Default: all of it. */
+  readonly recovery?: RecoveryOptions | undefined
   /** Bound on a publish: its wait for room and then for its confirm. Default: 30 seconds. */
   readonly publishTimeout?: DurationText | undefined
 }
@@ -234,6 +242,7 @@ const fromEndpoints = Effect.fnUntraced(function*(endpoints: Endpoints, supervis
     options: first,
     whenDisconnected: supervision.whenDisconnected ?? "wait",
     publishTimeout: Duration.decode(supervision.publishTimeout ?? "30 seconds"),
+    recovery: supervision.recovery ?? {},
     state,
     clock,
     fork
@@ -307,6 +316,7 @@ const fromEndpoints = Effect.fnUntraced(function*(endpoints: Endpoints, supervis
     get changes() {
       return state.changes
     },
+    recoveries: core.recovery.reports,
     isOpen: Effect.sync(() => isUp(state.unsafeGet())),
     isClosed: Effect.sync(() => state.unsafeGet()._tag === "Closed"),
     closed: Effect.suspend(() =>
@@ -339,9 +349,29 @@ const fromEndpoints = Effect.fnUntraced(function*(endpoints: Endpoints, supervis
  */
 export const make = (options: Options): Effect.Effect<Connection, ConnectError, Transport | Scope.Scope> =>
   Effect.suspend(() => {
-    const { connect, decode, isFinal, publishTimeout, reconnect, requires, stableAfter, whenDisconnected, ...rest } =
-      options
-    const supervision = { connect, decode, isFinal, publishTimeout, reconnect, requires, stableAfter, whenDisconnected }
+    const {
+      connect,
+      decode,
+      isFinal,
+      publishTimeout,
+      reconnect,
+      recovery,
+      requires,
+      stableAfter,
+      whenDisconnected,
+      ...rest
+    } = options
+    const supervision = {
+      connect,
+      decode,
+      isFinal,
+      publishTimeout,
+      reconnect,
+      recovery,
+      requires,
+      stableAfter,
+      whenDisconnected
+    }
     return Either.match(ConnectionOptions.resolve(rest), {
       onLeft: (fault) => Effect.fail(ConnectError.at("options", "Url", fault.message)),
       onRight: (endpoints) => fromEndpoints(endpoints, supervision)
@@ -367,9 +397,29 @@ export const makeConfig = (
   config: Config.Config<Endpoints>,
   options: ConnectionOptions.ConnectionOptions.Input & Supervision = {}
 ): Effect.Effect<Connection, ConnectError | ConfigError.ConfigError, Transport | Scope.Scope> => {
-  const { connect, decode, isFinal, publishTimeout, reconnect, requires, stableAfter, whenDisconnected, ...overrides } =
-    options
-  const supervision = { connect, decode, isFinal, publishTimeout, reconnect, requires, stableAfter, whenDisconnected }
+  const {
+    connect,
+    decode,
+    isFinal,
+    publishTimeout,
+    reconnect,
+    recovery,
+    requires,
+    stableAfter,
+    whenDisconnected,
+    ...overrides
+  } = options
+  const supervision = {
+    connect,
+    decode,
+    isFinal,
+    publishTimeout,
+    reconnect,
+    recovery,
+    requires,
+    stableAfter,
+    whenDisconnected
+  }
   return Effect.flatMap(config, ([first, ...others]) =>
     Either.match(
       Either.all([

@@ -1,5 +1,5 @@
 import type { AmqpError, Transport } from "effect-amqp"
-import { Channel, Connection, ConnectionOptions } from "effect-amqp/amqp091"
+import { Channel, Connection, ConnectionOptions, Topology } from "effect-amqp/amqp091"
 import type { Message } from "effect-amqp/amqp091"
 import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
@@ -83,6 +83,7 @@ describe("the error channel of each function", () => {
     expectTypeOf<FaultsOf<Omit<Connection.Connection, Connection.TypeId | "core">>>().toEqualTypeOf<{
       readonly state: never
       readonly changes: never
+      readonly recoveries: never
       readonly info: never
       readonly isOpen: never
       readonly isClosed: never
@@ -120,6 +121,21 @@ describe("the error channel of each function", () => {
     expectTypeOf(Channel.shared).toEqualTypeOf<Effect.Effect<Channel.Channel, Calls, Connection.Connection>>()
     expectTypeOf(Channel.queueExists("q")).toEqualTypeOf<
       Effect.Effect<Option.Option<Channel.DeclaredQueue>, Calls, Connection.Connection>
+    >()
+  })
+
+  test("topology", () => {
+    expectTypeOf<FaultsOf<Omit<typeof Topology, "show">>>().toEqualTypeOf<{
+      readonly declare: Calls
+      readonly layer: Calls
+      readonly plan: Calls
+    }>()
+    expectTypeOf(Topology.declare).returns.toEqualTypeOf<
+      Effect.Effect<void, Calls, Connection.Connection | Scope.Scope>
+    >()
+    expectTypeOf(Topology.layer).returns.toEqualTypeOf<Layer.Layer<never, Calls, Connection.Connection>>()
+    expectTypeOf(Topology.plan).returns.toEqualTypeOf<
+      Effect.Effect<Topology.Plan, Calls, Connection.Connection>
     >()
   })
 

@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Channel, Consumer, Message } from "effect-amqp/amqp091"
+import { Channel, Connection, Consumer, Message } from "effect-amqp/amqp091"
 import { Broker } from "effect-amqp/broker"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
@@ -25,6 +26,10 @@ const consuming = (onCancel: Channel.CancelPolicy) =>
     const deleted = Effect.zipRight(channel.queueDelete({ queue: "q" }), pass)
     return { channel, fiber, taken, deleted }
   })
+
+const ConsumersOnly = Connection.layer({ url: "memory://", recovery: { mode: "consumersOnly" } }).pipe(
+  Layer.provideMerge(Broker.layerMemory)
+)
 
 describe("The policy for a consumer that the broker ends", () => {
   it.effect("fails its stream", () =>
@@ -79,7 +84,7 @@ describe("The policy for a consumer that the broker ends", () => {
       yield* Effect.repeatN(pass, 20)
       yield* queueOf("q", "back")
       yield* eventually("consumed again", () => taken.includes("back"), Effect.repeatN(pass, 10))
-    }).pipe(Effect.scoped, Effect.provide(Embedded)))
+    }).pipe(Effect.scoped, Effect.provide(ConsumersOnly)))
 
   it.effect("fails with why the last attempt failed when the Schedule ends", () =>
     Effect.gen(function*() {

@@ -76,6 +76,14 @@ export class Peer {
     })
   }
 
+  /** Waits for any method. */
+  next(): Effect.Effect<{ readonly channel: number; readonly method: Method.Method }> {
+    return Effect.flatMap(Queue.take(this.frames), (frame) => {
+      if (frame === undefined) return Effect.never
+      return frame._tag === "MethodFrame" ? Effect.succeed(frame) : this.next()
+    })
+  }
+
   /** Waits until the client has closed. */
   get closed(): Effect.Effect<void> {
     return Effect.asVoid(Effect.repeat(Queue.take(this.frames), { until: (frame) => frame === undefined }))

@@ -3,7 +3,7 @@
  * interrupted anywhere. A new one without a case here does not compile.
  */
 import type { Transport } from "effect-amqp"
-import { Channel, Connection, ConnectionOptions, Consumer, Message, Publisher } from "effect-amqp/amqp091"
+import { Channel, Connection, ConnectionOptions, Consumer, Message, Publisher, Topology } from "effect-amqp/amqp091"
 import * as Config from "effect/Config"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -268,6 +268,8 @@ const connectionModule: Members<typeof Connection, "TypeId" | "Connection"> = {
 const connection: Members<Connection.Connection, typeof Connection.TypeId | "core"> = {
   state: ({ connection }) => connection.state,
   changes: ({ connection }) => Stream.runHead(connection.changes),
+  recoveries: ({ connection }) =>
+    Effect.raceFirst(Stream.runHead(connection.recoveries), Effect.repeatN(Effect.yieldNow(), 5)),
   info: ({ connection }) => connection.info,
   isOpen: ({ connection }) => connection.isOpen,
   isClosed: ({ connection }) => connection.isClosed,
@@ -278,6 +280,20 @@ const connection: Members<Connection.Connection, typeof Connection.TypeId | "cor
   },
   updateSecret: { rabbitOnly: ({ connection }) => connection.updateSecret(Redacted.make("guest"), "rotated") },
   close: (ground) => Effect.flatMap(another(ground), ({ close }) => close())
+}
+
+// --- Topology ---
+
+const topology = ({ fresh, queue }: Ground): Topology.Topology => ({
+  exchanges: [{ exchange: "amq.topic", type: "topic" }],
+  queues: [{ queue: fresh, exclusive: true }, { queue, exclusive: true }],
+  bindings: [{ queue: fresh, exchange: "amq.topic" }, { source: "amq.topic", destination: "amq.fanout" }]
+})
+
+const topologyModule: Members<typeof Topology, "show"> = {
+  declare: (ground) => Topology.declare(topology(ground)),
+  layer: (ground) => Layer.build(Topology.layer(topology(ground))),
+  plan: (ground) => Topology.plan(topology(ground))
 }
 
 // --- Publishers and consumers ---
@@ -359,6 +375,7 @@ export const cases: ReadonlyArray<Case> = [
   ...forms("txChannel", txChannel),
   ...forms("txChannel", rollback),
   ...forms("delivery", delivery),
+  ...forms("Topology", topologyModule),
   ...forms("Publisher", publisherModule),
   ...forms("at most once", publisher("at-most-once")),
   ...forms("confirmed", publisher("confirmed")),

@@ -19,7 +19,7 @@ export interface Reply {
 
 /** @internal */
 export interface Call {
-  readonly method: Method.Method
+  method: Method.Method
   /** Whether it may be sent again when the socket went before its answer came. */
   readonly repeatable: boolean
   /** Whether it makes sense in the channel's present life alone, also while it was not sent yet. Default: false. */
@@ -92,6 +92,13 @@ export class Calls {
     call.resume = undefined
     const at = this.queue.indexOf(call)
     if (at >= 0) this.queue.splice(at, 1)
+  }
+
+  /** What waits for the next life is about the queue by its new name. */
+  renamed(from: string, to: string): void {
+    for (const call of this.queue) {
+      if ("queue" in call.method && call.method.queue === from) call.method = { ...call.method, queue: to }
+    }
   }
 
   opened(): void {

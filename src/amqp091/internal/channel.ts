@@ -26,7 +26,7 @@ import type { ContentMethod } from "./engine.ts"
 import { findQueue } from "./openOn.ts"
 import { Prefetch } from "./prefetch.ts"
 import { Publishing } from "./publishing.ts"
-import { closedByBroker, Reopening } from "./reopening.ts"
+import { closedByBroker, isHeld, Reopening } from "./reopening.ts"
 import { Settling } from "./settling.ts"
 
 const consumeName = "basic.consume"
@@ -45,7 +45,7 @@ export class ChannelCore implements ChannelOnSocket {
   readonly host: ChannelHost
   private readonly settings: ChannelSettings
   private readonly writer: ChannelWriter
-  private readonly calls: Calls
+  readonly calls: Calls
   readonly consumers: Consumers
   private status: Status = "down"
   private closedBy: CallError | undefined
@@ -77,7 +77,10 @@ export class ChannelCore implements ChannelOnSocket {
       isAnswering: () => this.status === "open" && this.closedBy === undefined && !host.isBlocked,
       fork: host.fork,
       onFull: host.consumerFull,
-      onGone: host.readingMayChange,
+      onGone: (queue) => {
+        host.readingMayChange()
+        if (queue !== undefined) host.consumerGone(queue)
+      },
       closeTimeout: host.closeTimeout,
       find: (queue) => findQueue(host, queue),
       acceptsCancelOk: () => host.capabilities.acceptConsumerCancelOk
@@ -104,12 +107,19 @@ export class ChannelCore implements ChannelOnSocket {
     // An engine that gives a number says channel.open with it.
     if (method._tag === "ChannelOpen" || this.host.socket === undefined) return undefined
     this.settleWith(method)
-    return this.writer.call(method, method._tag === "BasicConsume" ? this.prefetchOf(method) : [])
+    const fault = this.writer.call(method, method._tag === "BasicConsume" ? this.prefetchOf(method) : [])
+    if (fault === undefined && "noWait" in method && method.noWait) this.declared(method, undefined, true)
+    return fault
   }
 
   private prefetchOf(method: Method.BasicConsume): ReadonlyArray<Method.BasicQos> {
     const consumer = this.consumers.get(method.consumerTag)
     return consumer === undefined || method.noAck ? [] : this.prefetch.before(consumer.settings.prefetch)
+  }
+
+  /** What it means for the connection's topology that the broker has answered, or never will (`noWait`). */
+  private declared(method: Method.Method, reply: Method.Method | undefined, awaited: boolean): void {
+    if (this.settings.ofTopology !== true) this.host.recovery.ledger.answered(this, method, reply, awaited)
   }
 
   /** What a method does to settlements holds for whatever is sent after it, answered or not. */
@@ -163,18 +173,25 @@ export class ChannelCore implements ChannelOnSocket {
     // Without a socket there is nothing to do: the connection restores every channel on its next one.
     if (this.restoring || this.status === "open" || this.host.socket === undefined) return Effect.void
     if (this.closedBy !== undefined) return Effect.fail(this.closedBy)
+    const topology = this.settings.ofTopology === true ? undefined : this.host.recovery.pending
+    if (topology !== undefined) return Effect.zipRight(topology, this.restore)
     this.restoring = true
     return this.bringUp.pipe(
       Effect.catchTag("ChannelError", (error) =>
         // A consumer whose queue is gone has been dropped: the next attempt does without it, and is no repetition.
         error.code === 0 || (error.method !== consumeName && this.tooOften(error))
           ? Effect.fail(this.closedBy ?? error)
-          : Effect.zipRight(this.reopening.backOff, this.restoreAgain)),
+          : Effect.zipRight(isHeld(error) ? this.reopening.patience : this.healed, this.restoreAgain)),
       Effect.ensuring(Effect.sync(() => {
         this.restoring = false
       }))
     )
   })
+
+  /** After a pause the queues are there again that the broker deleted when it closed the channel of their consumers. */
+  private readonly healed: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.zipRight(this.reopening.backOff, Effect.suspend(() => this.host.heal(this.consumers.queues)))
+  )
 
   private readonly restoreAgain: Effect.Effect<void, CallError> = Effect.suspend(() => {
     this.restoring = false
@@ -222,6 +239,7 @@ export class ChannelCore implements ChannelOnSocket {
 
   private opened(): void {
     this.status = "open"
+    this.consumers.opened()
     for (const resume of this.openWaiters.splice(0)) resume()
     this.calls.opened()
     this.publishing.release()
@@ -278,6 +296,7 @@ export class ChannelCore implements ChannelOnSocket {
   /** The socket is gone, perhaps because the broker closed the connection over the method `culprit`. */
   lost(fault: CallError, culprit?: string | undefined): void {
     if (this.status === "closed") return
+    this.consumers.lost(fault, (tag, queue) => this.host.recovery.keeps(tag, queue))
     this.down(fault)
     this.calls.lost(fault, culprit)
     const unconfirmed = this.publishing.interrupted(fault)
@@ -301,7 +320,7 @@ export class ChannelCore implements ChannelOnSocket {
     if (this.settings.once === true) return this.end(error)
     if (this.restoring || this.tooOften(error)) return
     this.host.fork(
-      Effect.zipRight(this.reopening.backOff, this.restore).pipe(
+      Effect.zipRight(this.healed, this.restore).pipe(
         Effect.catchAll((fault) =>
           Effect.sync(() => {
             // A loss is the connection's to heal: it restores every channel on its next socket.
@@ -406,7 +425,9 @@ export class ChannelCore implements ChannelOnSocket {
   }
 
   private answered(reply: Reply): void {
+    const { awaited, current } = this.calls
     if (!this.calls.answered(reply)) return this.unexpected(reply.method, "an answer to nothing")
+    if (current !== undefined) this.declared(current, reply.method, awaited)
     if (this.status === "open") this.reopening.succeeded()
     this.host.readingMayChange()
   }

@@ -13,6 +13,7 @@ import type { ChannelCore } from "./channel.ts"
 import type { ChannelSettings } from "./channelSettings.ts"
 import type { ContentMethod } from "./engine.ts"
 import type { LiveSocket } from "./liveSocket.ts"
+import type { Recovery } from "./recovery.ts"
 
 /** What the connection passes on to the channel that a number belongs to. @internal */
 export interface ChannelOnSocket {
@@ -46,6 +47,16 @@ export interface ChannelHost {
   readonly publishTimeoutMillis: number
   /** Why an operation cannot even wait: the connection is closed, or not ready and told not to wait. */
   readonly refusal: (operation: string, publishes: boolean) => CallError | undefined
+  /** The highest channel number. */
+  readonly channelMax: number
+  /** What was declared on any channel, and how it comes back. */
+  readonly recovery: Recovery
+  /** Brings back the queues of these names that went with their last consumer, while the present socket lives. */
+  readonly heal: (queues: ReadonlyArray<string>) => Effect.Effect<void>
+  /** A queue has a new name: calls that wait are about that one. */
+  readonly renamed: (from: string, to: string) => void
+  /** A consumer of the queue is gone. */
+  readonly consumerGone: (queue: string) => void
   /** A channel that is not open yet. */
   readonly open: (settings: ChannelSettings) => ChannelCore
   /** The channel is carried under this number on the present socket. */

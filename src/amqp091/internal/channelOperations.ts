@@ -11,7 +11,8 @@ import type { ChannelBase, ConsumeOptions } from "../Channel.ts"
 import type { Delivery } from "../Message.ts"
 import * as Method from "../Method.ts"
 import type { ChannelCore } from "./channel.ts"
-import { consuming, queueName, refused } from "./consuming.ts"
+import { consuming, refused } from "./consuming.ts"
+import * as declarations from "./declarations.ts"
 import type { Settlement } from "./delivery.ts"
 import { DeliveryRecord } from "./delivery.ts"
 
@@ -26,73 +27,57 @@ export const base = (core: ChannelCore): ChannelBase => {
     )
   return {
     queueDeclare: (options = {}) => {
-      const queue = options.queue ?? ""
-      const exclusive = options.exclusive ?? queue === ""
-      if (options.noWait === true && queue === "") {
+      const method = declarations.queueDeclare(options)
+      const { noWait, queue } = method
+      if (noWait && queue === "") {
         return Effect.fail(refused("queue.declare", "noWait needs a queue name: the broker's own would never be known"))
       }
       return Effect.map(
-        core.call({
-          _tag: "QueueDeclare",
-          queue,
-          passive: options.passive === true,
-          durable: options.durable ?? (queue !== "" && !exclusive),
-          exclusive,
-          autoDelete: options.autoDelete === true,
-          noWait: options.noWait === true,
-          arguments: options.arguments ?? {}
-        }, true),
-        ({ method }) =>
-          method._tag === "QueueDeclareOk"
-            ? { queue: method.queue, messageCount: method.messageCount, consumerCount: method.consumerCount }
-            : { queue, messageCount: 0, consumerCount: 0 }
+        core.call(method, true),
+        ({ method }) => {
+          if (method._tag !== "QueueDeclareOk") return { queue, messageCount: 0, consumerCount: 0 }
+          const { consumerCount, messageCount } = method
+          if (queue !== "") return { queue: method.queue, messageCount, consumerCount }
+          const ref = core.host.recovery.ledger.ref(core, method.queue)
+          return {
+            get queue() {
+              return ref.queue
+            },
+            messageCount,
+            consumerCount
+          }
+        }
       )
     },
-    queueBind: (options) =>
-      call({
-        _tag: "QueueBind",
-        queue: queueName(options.queue),
-        exchange: options.exchange,
-        routingKey: options.routingKey ?? "",
-        noWait: options.noWait === true,
-        arguments: options.arguments ?? {}
-      }),
+    queueBind: (options) => call(declarations.queueBind(options)),
     queueUnbind: (options) =>
       call({
         _tag: "QueueUnbind",
-        queue: queueName(options.queue),
+        queue: declarations.queueName(options.queue),
         exchange: options.exchange,
         routingKey: options.routingKey ?? "",
         arguments: options.arguments ?? {}
       }),
     queuePurge: (queue, options) =>
       Effect.map(
-        core.call({ _tag: "QueuePurge", queue: queueName(queue), noWait: options?.noWait === true }, false),
+        core.call(
+          { _tag: "QueuePurge", queue: declarations.queueName(queue), noWait: options?.noWait === true },
+          false
+        ),
         ({ method }) => method._tag === "QueuePurgeOk" ? method.messageCount : 0
       ),
     queueDelete: (options) =>
       Effect.map(
         core.call({
           _tag: "QueueDelete",
-          queue: queueName(options.queue),
+          queue: declarations.queueName(options.queue),
           ifUnused: options.ifUnused === true,
           ifEmpty: options.ifEmpty === true,
           noWait: options.noWait === true
         }, false),
         ({ method }) => method._tag === "QueueDeleteOk" ? method.messageCount : 0
       ),
-    exchangeDeclare: (options) =>
-      call({
-        _tag: "ExchangeDeclare",
-        exchange: options.exchange,
-        type: options.type ?? "direct",
-        passive: options.passive === true,
-        durable: options.durable ?? true,
-        autoDelete: options.autoDelete === true,
-        internal: options.internal === true,
-        noWait: options.noWait === true,
-        arguments: options.arguments ?? {}
-      }),
+    exchangeDeclare: (options) => call(declarations.exchangeDeclare(options)),
     exchangeDelete: (options) =>
       Effect.asVoid(core.call({
         _tag: "ExchangeDelete",
@@ -100,24 +85,8 @@ export const base = (core: ChannelCore): ChannelBase => {
         ifUnused: options.ifUnused === true,
         noWait: options.noWait === true
       }, false)),
-    exchangeBind: (options) =>
-      chain({
-        _tag: "ExchangeBind",
-        destination: options.destination,
-        source: options.source,
-        routingKey: options.routingKey ?? "",
-        noWait: options.noWait === true,
-        arguments: options.arguments ?? {}
-      }),
-    exchangeUnbind: (options) =>
-      chain({
-        _tag: "ExchangeUnbind",
-        destination: options.destination,
-        source: options.source,
-        routingKey: options.routingKey ?? "",
-        noWait: options.noWait === true,
-        arguments: options.arguments ?? {}
-      }),
+    exchangeBind: (options) => chain(declarations.exchangeBind(options)),
+    exchangeUnbind: (options) => chain({ ...declarations.exchangeBind(options), _tag: "ExchangeUnbind" }),
     qos: ({ global = false, prefetch }) => {
       if (!(prefetch >= 0 && prefetch <= 0xffff && Number.isInteger(prefetch))) {
         return Effect.fail(refused("basic.qos", `prefetch ${prefetch} is not a whole number from 0 to 65535`))
@@ -137,7 +106,7 @@ export const base = (core: ChannelCore): ChannelBase => {
     consume: (options) => consume(core, options),
     get: ({ noAck = false, queue }) =>
       Effect.map(
-        core.get(queueName(queue), noAck),
+        core.get(declarations.queueName(queue), noAck),
         ({ delivery, method }) =>
           method._tag === "BasicGetOk" && delivery !== undefined
             ? Option.some({ delivery, messageCount: method.messageCount })

@@ -19,6 +19,8 @@ export interface ChannelSettings extends PublishingOptions {
   readonly noWait?: boolean | undefined
   /** Closed by the broker, it stays closed. */
   readonly once?: boolean | undefined
+  /** Brings a topology back: waits for no other one that does, and what it declares is known already. */
+  readonly ofTopology?: boolean | undefined
 }
 
 /** The method that selects the mode. @internal */

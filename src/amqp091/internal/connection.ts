@@ -20,6 +20,7 @@ import type { Capabilities, Info, State } from "../Connection.ts"
 import type { ConnectionOptions } from "../ConnectionOptions.ts"
 import * as Method from "../Method.ts"
 import type { BasicProperties } from "../Properties.ts"
+import type { RecoveryOptions } from "../Topology.ts"
 import { deadlineOf, refusedLocally } from "./calls.ts"
 import { unknown } from "./capabilities.ts"
 import { ChannelCore } from "./channel.ts"
@@ -29,6 +30,7 @@ import type { Dialled } from "./dial.ts"
 import type { ContentMethod } from "./engine.ts"
 import type { LiveSocket, SocketEnd, SocketListener } from "./liveSocket.ts"
 import { toFault } from "./liveSocket.ts"
+import { Recovery } from "./recovery.ts"
 import { userOf } from "./sasl.ts"
 
 // Publishers are suspended above this; the rest of the protocol is not.
@@ -47,6 +49,7 @@ export interface CoreOptions {
   readonly state: Cell<State>
   readonly clock: Clock.Clock
   readonly fork: Fork
+  readonly recovery: RecoveryOptions
 }
 
 /** An update of the secret that the broker has not answered, and the secret it replaced. */
@@ -65,6 +68,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   readonly publishTimeoutMillis: number
   readonly fork: Fork
   readonly state: Cell<State>
+  readonly recovery: Recovery
   private readonly timer: Timer
   private readonly options: CoreOptions
   private readonly channels = new Set<ChannelCore>()
@@ -95,6 +99,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     this.fork = options.fork
     this.timer = new Timer(options.clock, this, options.fork)
     this.state = options.state
+    this.recovery = new Recovery(options.recovery)
     this.operationTimeout = options.options.operationTimeout
     this.closeTimeout = options.options.closeTimeout
     this.publishTimeout = options.publishTimeout
@@ -111,6 +116,10 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     return this.socket !== undefined && this.socket.engine.output.pending < highWaterMark
   }
 
+  get channelMax(): number {
+    return this.dialled?.tuning.channelMax ?? 0
+  }
+
   get info(): Info {
     const { dialled } = this
     return {
@@ -123,7 +132,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
       mechanism: dialled?.mechanism ?? "",
       mechanisms: dialled?.mechanisms ?? [],
       locales: dialled?.locales ?? [],
-      channelMax: dialled?.tuning.channelMax ?? 0,
+      channelMax: this.channelMax,
       frameMax: dialled?.tuning.frameMax ?? 0,
       heartbeat: Duration.seconds(dialled?.tuning.heartbeat ?? 0),
       tls: dialled?.tls
@@ -200,19 +209,47 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
       this.readingPaused = false
       socket.attach(this)
       this.due(socket.engine.heartbeats.nextDeadline())
-      if (this.channels.size === 0) return Effect.void
-      const restored = Effect.forEach(
-        Array.from(this.channels),
-        (channel) =>
-          channel.restore.pipe(
-            Effect.catchAll((fault) =>
-              Effect.sync(() => fault._tag === "ChannelError" ? channel.end(fault) : this.abandon(fault))
-            )
-          ),
-        { concurrency: "unbounded", discard: true }
+      const wanted = this.recovery.wanted
+      if (this.channels.size === 0 && wanted.length === 0) return Effect.void
+      const topology = wanted.length === 0
+        ? Effect.void
+        : this.recovery.restore(this, wanted, this.epoch + 1).pipe(
+          // The end of the socket, which this is, comes next.
+          Effect.catchAll((fault) => Effect.zipRight(Effect.sync(() => this.abandon(fault)), Effect.never))
+        )
+      const channels = Effect.suspend(() =>
+        Effect.forEach(
+          Array.from(this.channels),
+          (channel) =>
+            channel.restore.pipe(
+              Effect.catchAll((fault) =>
+                Effect.sync(() => fault._tag === "ChannelError" ? channel.end(fault) : this.abandon(fault))
+              )
+            ),
+          { concurrency: "unbounded", discard: true }
+        )
       )
-      return Effect.raceFirst(restored, this.ended(dialled))
+      return Effect.raceFirst(Effect.zipRight(topology, channels), this.ended(dialled))
     })
+  }
+
+  readonly heal = (queues: ReadonlyArray<string>): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const { dialled } = this
+      if (this.socket === undefined || dialled === undefined) return Effect.void
+      return Effect.raceFirst(this.recovery.heal(this, queues, this.epoch), this.ended(dialled)).pipe(
+        Effect.catchAll((fault) => Effect.sync(() => this.abandon(fault)))
+      )
+    })
+
+  readonly renamed = (from: string, to: string): void => {
+    for (const { calls } of this.channels) calls.renamed(from, to)
+  }
+
+  readonly consumerGone = (queue: string): void => {
+    if (!this.recovery.ledger.goesByItself(queue)) return
+    for (const { consumers } of this.channels) if (consumers.queues.includes(queue)) return
+    this.recovery.ledger.forgetQueue(queue)
   }
 
   /** Waits for the end of a socket. */
@@ -243,6 +280,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     this.carried = []
     const culprit = end._tag === "Closed" ? Method.nameOf(end.close.classId, end.close.methodId) : undefined
     this.endSecretCalls(fault)
+    if (culprit !== undefined) this.recovery.ledger.blame(fault, culprit)
     for (const channel of Array.from(this.channels)) channel.lost(fault, culprit)
   }
 
@@ -258,6 +296,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
       cause
     })
     for (const channel of Array.from(this.channels)) channel.end(this.closedBy)
+    this.recovery.end()
     this.state.unsafeSet({ _tag: "Closed", cause: closing === undefined ? cause : undefined })
     this.state.unsafeEnd()
   }

@@ -85,6 +85,8 @@ export class Consumer {
   readonly settings: ConsumerSettings
   /** Whether the broker has accepted it once: then it is subscribed again in each life of the channel. */
   established = false
+  /** How often in a row a new life of the channel was refused it. */
+  refusals = 0
   /** Whether it is being given up. */
   leaving = false
   /** Of a stream: the offset of the last delivery, and where the next subscription begins. */

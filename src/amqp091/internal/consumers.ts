@@ -17,6 +17,7 @@ import type { BasicProperties } from "../Properties.ts"
 import type { Reply } from "./calls.ts"
 import type { Consumer } from "./consumer.ts"
 import { DeliveryRecord } from "./delivery.ts"
+import { isHeld } from "./reopening.ts"
 import type { Settling } from "./settling.ts"
 
 const noTags: [] = []
@@ -31,14 +32,17 @@ export interface ConsumersHost {
   readonly fork: (effect: Effect.Effect<void>) => void
   /** The buffer of a no-ack consumer has reached its limit. */
   readonly onFull: () => void
-  /** A consumer is gone: its buffer stops reading no more. */
-  readonly onGone: () => void
+  /** A consumer is gone: its buffer stops reading no more, and the queue that the broker had it on has one less. */
+  readonly onGone: (queue: string | undefined) => void
   readonly closeTimeout: Duration.Duration
   /** Looks for a queue, without harm to this channel. */
   readonly find: (queue: string) => Effect.Effect<unknown, CallError>
   /** Whether the broker takes an answer when it ends a consumer. */
   readonly acceptsCancelOk: () => boolean
 }
+
+// With half a second in between.
+const mostRefusals = 6
 
 /** @internal */
 export class Consumers {
@@ -104,6 +108,7 @@ export class Consumers {
       if (this.byTag.get(tag) !== consumer) return Effect.void
       // One that overflowed is on its way out already, and holds nothing to give back.
       if (consumer.leaving) return Effect.void
+      const queue = consumer.established ? consumer.settings.queue() : undefined
       consumer.leaving = true
       consumer.established = false
       consumer.finish(Option.none())
@@ -114,7 +119,7 @@ export class Consumers {
         if (!cancelled) this.host.transmit({ _tag: "BasicCancel", consumerTag: tag, noWait: true })
         for (const delivery of consumer.unstarted()) this.settling.giveBack(delivery)
         if (hasFailed) this.settling.giveBackAll(tag)
-        this.host.onGone()
+        this.host.onGone(queue)
       })
       if (!this.host.isAnswering()) return forget
       return this.host.call({ _tag: "BasicCancel", consumerTag: tag, noWait: false }, false).pipe(
@@ -144,11 +149,11 @@ export class Consumers {
   cancelled(tag: string): void {
     const consumer = this.byTag.get(tag)
     if (consumer === undefined) return
+    const queue = consumer.settings.queue()
     this.byTag.delete(tag)
-    this.host.onGone()
+    this.host.onGone(queue)
     const isHolding = this.settling.oldest(tag) !== undefined
     if (!consumer.leaving) this.confirmEnd(tag, isHolding)
-    const queue = consumer.settings.queue()
     const finish = (reason: ConsumerCancelled["reason"]) =>
       consumer.finish(Option.some(new ConsumerCancelled({ reason, consumerTag: tag, queue })))
     // Who held nothing cannot have held it for too long.
@@ -172,8 +177,33 @@ export class Consumers {
 
   /** The broker does not take a consumer back in a new life. */
   refused(consumer: Consumer, error: ChannelError): void {
+    // Its own predecessor may still hold the queue: then it keeps its place for the next attempts.
+    if (isHeld(error) && consumer.refusals++ < mostRefusals) return
+    this.remove(consumer, error)
+  }
+
+  /** A life of the channel has begun with all of them. */
+  opened(): void {
+    for (const consumer of this.byTag.values()) consumer.refusals = 0
+  }
+
+  private remove(consumer: Consumer, error: CallError): void {
     this.byTag.delete(consumer.settings.consumerTag)
     consumer.finish(Option.some(error))
+    this.host.onGone(consumer.settings.queue())
+  }
+
+  /** The socket is gone, and with it those that are not to outlive it. */
+  lost(error: CallError, keeps: (tag: string, queue: string) => boolean): void {
+    for (const consumer of this.established) {
+      const { consumerTag, queue } = consumer.settings
+      if (!keeps(consumerTag, queue())) this.remove(consumer, error)
+    }
+  }
+
+  /** Of those that each new life begins with. */
+  get queues(): ReadonlyArray<string> {
+    return this.established.map(({ settings }) => settings.queue())
   }
 
   /** The channel's life is about to be over: those of streams remember how far they came. */
@@ -190,7 +220,11 @@ export class Consumers {
 
   /** The channel is over. */
   end(error: CallError): void {
-    for (const consumer of this.byTag.values()) consumer.finish(Option.some(error))
+    const all = Array.from(this.byTag.values())
     this.byTag.clear()
+    for (const consumer of all) {
+      consumer.finish(Option.some(error))
+      this.host.onGone(consumer.established ? consumer.settings.queue() : undefined)
+    }
   }
 }

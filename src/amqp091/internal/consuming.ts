@@ -11,14 +11,11 @@ import type * as Scope from "effect/Scope"
 import type { CallError, ConsumerCancelled } from "../../AmqpError.ts"
 import { ChannelError } from "../../AmqpError.ts"
 import * as Reconnect from "../../Reconnect.ts"
-import type { CancelPolicy, ConsumeOptions, QueueRef } from "../Channel.ts"
+import type { CancelPolicy, ConsumeOptions } from "../Channel.ts"
 import type { ChannelCore } from "./channel.ts"
 import type { Backlog, ConsumeFault, ConsumerSettings, Take } from "./consumer.ts"
 import { Consumer } from "./consumer.ts"
 import { findQueue, isNotFound } from "./openOn.ts"
-
-/** @internal */
-export const queueName = (queue: string | QueueRef): string => typeof queue === "string" ? queue : queue.queue
 
 /** A request the broker would close the connection for. @internal */
 export const refused = (method: string, text: string): ChannelError =>
@@ -41,8 +38,10 @@ const settingsOf = (
     )
   }
   if (!(batch >= 1)) return refused("basic.consume", `batch ${batch} is less than 1`)
+  // Found now: a queue that the broker named may have another name by the time that this consumer comes back.
+  const queue = typeof options.queue === "string" ? core.host.recovery.ledger.ref(core, options.queue) : options.queue
   return {
-    queue: () => queueName(options.queue),
+    queue: () => queue.queue,
     // Not even for "" is the broker asked for a tag: deliveries may come before its answer.
     consumerTag: options.consumerTag || `effect-amqp-${++consumerCount}`,
     prefetch,

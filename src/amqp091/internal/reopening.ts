@@ -30,6 +30,14 @@ export const closedByBroker = (close: Method.ChannelClose): ChannelError =>
     method: Method.nameOf(close.classId, close.methodId) ?? "channel"
   })
 
+/**
+ * The broker refuses a consumer because of one that is there: perhaps our own, whose socket it does not know to be gone.
+ *
+ * @internal
+ */
+export const isHeld = ({ code, details, method }: ChannelError): boolean =>
+  method === "basic.consume" && (code === 405 || code === 403 && details?._tag === "InUse")
+
 // Five reopenings within a minute without a success in between are a loop, not bad luck.
 const window = 60_000
 const limit = 5
@@ -48,6 +56,9 @@ export class Reopening {
   succeeded(): void {
     if (this.times.length > 0) this.times = []
   }
+
+  /** For what the broker will notice by itself. */
+  readonly patience: Effect.Effect<void> = Effect.sleep("500 millis")
 
   /** The first is at once, the second after 100 ms, and each after twice the time of the one before. */
   readonly backOff: Effect.Effect<void> = Effect.suspend(() => {

@@ -6,7 +6,8 @@
 import type { FieldTable } from "../FieldTable.ts"
 
 /**
- * A declared queue, to be given wherever a queue is asked for.
+ * A declared queue, to be given wherever a queue is asked for. Of a queue that the broker named, `queue` is always the
+ * present name: it has another one after the loss of its connection.
  *
  * @since 0.1.0
  * @category models

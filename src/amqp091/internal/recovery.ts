@@ -1,0 +1,97 @@
+/**
+ * When the topology of a connection comes back: all of it on a new socket, before any channel; what went with a channel
+ * that the broker closed, before that channel. One pass at a time, and none outlives its socket.
+ *
+ * @since 0.1.0
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import type { CallError } from "../../AmqpError.ts"
+import { Events } from "../../internal/events.ts"
+import { warn } from "../../internal/log.ts"
+import type { RecoveryOptions, RecoveryReport } from "../Topology.ts"
+import type { ChannelHost } from "./channelHost.ts"
+import { declareAll } from "./declaring.ts"
+import type { Record } from "./ledger.ts"
+import { Ledger } from "./ledger.ts"
+import { describe } from "./planning.ts"
+
+// Channels that declare side by side: over a slow network a long list would else take a round trip for each entry.
+const width = 8
+
+/** @internal */
+export class Recovery {
+  readonly ledger = new Ledger()
+  private readonly events = new Events<RecoveryReport>()
+  readonly reports = this.events.stream(() => [])
+  /** While a pass for a new socket is under way: waits until it is over. */
+  pending: Effect.Effect<void> | undefined
+  private readonly options: RecoveryOptions
+  private readonly turn = Effect.unsafeMakeSemaphore(1)
+
+  constructor(options: RecoveryOptions) {
+    this.options = options
+  }
+
+  /** What a new socket needs. */
+  get wanted(): ReadonlyArray<Record> {
+    return this.ledger.wanted(this.options)
+  }
+
+  /** Whether a consumer outlives the socket. */
+  keeps(consumerTag: string, queue: string): boolean {
+    const { filter, mode } = this.options
+    if (mode === "none") return false
+    try {
+      return filter?.({ _tag: "Consumer", consumerTag, queue }) ?? true
+    } catch {
+      // The socket's callback has more to end than this consumer.
+      return true
+    }
+  }
+
+  /** Brings everything back on a new socket; until then no channel is opened on it. */
+  restore(host: ChannelHost, records: ReadonlyArray<Record>, epoch: number): Effect.Effect<void, CallError> {
+    return Effect.suspend(() => {
+      const over = Deferred.unsafeMake<void>(FiberId.none)
+      this.pending = Deferred.await(over)
+      return this.pass(host, records, epoch).pipe(
+        Effect.ensuring(Effect.sync(() => {
+          this.pending = undefined
+          Deferred.unsafeDone(over, Effect.void)
+        }))
+      )
+    })
+  }
+
+  /** Brings back the queues that went with their consumers when the broker closed the channel of these. */
+  heal(host: ChannelHost, queues: ReadonlyArray<string>, epoch: number): Effect.Effect<void, CallError> {
+    return Effect.suspend(() => {
+      const gone = queues.length === 0 ? [] : this.ledger.goneWith(new Set(queues), this.wanted)
+      return gone.length === 0 ? Effect.void : this.pass(host, gone, epoch)
+    })
+  }
+
+  private pass(host: ChannelHost, records: ReadonlyArray<Record>, epoch: number): Effect.Effect<void, CallError> {
+    const insist = this.options.onFailure === "abort"
+    return Effect.suspend(() =>
+      declareAll(host, records, { insist, width: this.ledger.oneByOne ? 1 : Math.min(width, host.channelMax) })
+    ).pipe(
+      this.turn.withPermits(1),
+      Effect.flatMap((outcome) => {
+        this.ledger.oneByOne = false
+        this.events.offer({ epoch, ...outcome })
+        const [first] = outcome.failures
+        if (first === undefined) return Effect.void
+        const count = `${outcome.failures.length} of ${records.length} entities of the topology`
+        return warn("Connection", `${count} did not come back, first ${describe(first.entity)}: ${first.error.message}`)
+      })
+    )
+  }
+
+  /** The connection is over. */
+  end(): void {
+    this.events.end()
+  }
+}
