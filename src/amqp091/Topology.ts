@@ -240,7 +240,7 @@ export type Step =
     readonly entity: Entity
     /** The field or argument that differs, or is missing; none where the broker does not say. */
     readonly argument: string | undefined
-    /** As the broker prints it; none where it is absent. */
+    /** Both as the broker prints them; none where it is absent. A queue may be exclusively `another connection's`. */
     readonly wanted: string | undefined
     readonly current: string | undefined
     /** The broker's own words. */

@@ -174,8 +174,8 @@ describe("Topology.plan", () => {
         queues: [{ queue: "theirs" }, { queue: "everybody's", exclusive: true }]
       })
       assert.deepStrictEqual(
-        plan.steps.map((step) => step._tag === "Conflict" ? step.argument : undefined),
-        ["exclusive", "exclusive"]
+        plan.steps.map((step) => step._tag === "Conflict" ? [step.argument, step.wanted, step.current] : []),
+        [["exclusive", "false", "another connection's"], ["exclusive", "true", "false"]]
       )
     }).pipe(Effect.provide(Embedded)))
 

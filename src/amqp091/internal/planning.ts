@@ -30,16 +30,21 @@ export const describe = (entity: Entity): string => {
 
 type Conflict = Omit<Extract<Step, { readonly _tag: "Conflict" }>, "_tag" | "entity">
 
-/** What the broker has against a declaration; none where it does not speak of the declaration. */
-const conflictOf = (record: QueueRecord | ExchangeRecord, fault: ChannelError): Conflict | undefined => {
+/**
+ * What the broker has against a declaration; none where it does not speak of the declaration. `current`: what it means for
+ * exclusiveness that the queue is locked.
+ */
+const conflictOf = (
+  record: QueueRecord | ExchangeRecord,
+  fault: ChannelError,
+  current: string
+): Conflict | undefined => {
   const { details, reason, text } = fault
   if (details?._tag === "Inequivalent") {
     return { argument: details.argument, wanted: details.received, current: details.current, text }
   }
   if (reason === "ResourceLocked" && record instanceof QueueRecord) {
-    // Another connection's own, or one that is everybody's and wanted as our own.
-    const { exclusive } = record.method
-    return { argument: "exclusive", wanted: String(exclusive), current: exclusive ? undefined : "true", text }
+    return { argument: "exclusive", wanted: String(record.method.exclusive), current, text }
   }
   return reason === "PreconditionFailed"
     ? { argument: undefined, wanted: undefined, current: undefined, text }
@@ -48,15 +53,19 @@ const conflictOf = (record: QueueRecord | ExchangeRecord, fault: ChannelError): 
 
 const planEntity = (ask: Ask, record: QueueRecord | ExchangeRecord): Effect.Effect<Step, CallError> => {
   const { entity, method } = record
-  return ask({ ...method, passive: true }).pipe(
-    Effect.zipRight(ask(method)),
-    Effect.as<Step>({ _tag: "Same", entity }),
-    Effect.catchTag("ChannelError", (fault): Effect.Effect<Step, CallError> => {
-      if (isNotFound(fault)) return Effect.succeed({ _tag: "Create", entity })
-      const conflict = conflictOf(record, fault)
-      return conflict === undefined ? Effect.fail(fault) : Effect.succeed({ _tag: "Conflict", entity, ...conflict })
-    })
+  const refusedAs = (current: string) => (fault: ChannelError): Effect.Effect<Step, CallError> => {
+    if (isNotFound(fault)) return Effect.succeed({ _tag: "Create", entity })
+    const conflict = conflictOf(record, fault, current)
+    return conflict === undefined ? Effect.fail(fault) : Effect.succeed({ _tag: "Conflict", entity, ...conflict })
+  }
+  const compared = Effect.map(ask(method), (): Step => ({ _tag: "Same", entity })).pipe(
+    // Anybody may look at it, and yet it is not ours alone.
+    Effect.catchTag("ChannelError", refusedAs("false"))
   )
+  return Effect.matchEffect(ask({ ...method, passive: true }), {
+    onSuccess: () => compared,
+    onFailure: (fault) => fault._tag === "ChannelError" ? refusedAs("another connection's")(fault) : Effect.fail(fault)
+  })
 }
 
 /** @internal */
