@@ -316,7 +316,9 @@ const fromEndpoints = Effect.fnUntraced(function*(endpoints: Endpoints, supervis
     get changes() {
       return state.changes
     },
-    recoveries: core.recovery.reports,
+    get recoveries() {
+      return core.recovery.reports
+    },
     isOpen: Effect.sync(() => isUp(state.unsafeGet())),
     isClosed: Effect.sync(() => state.unsafeGet()._tag === "Closed"),
     closed: Effect.suspend(() =>

@@ -138,7 +138,7 @@ export interface RecoveryReport {
   readonly restored: number
   /** Queues that the broker named: their `QueueRef`s, bindings and consumers follow. */
   readonly renamed: ReadonlyArray<{ readonly from: string; readonly to: string }>
-  /** What was refused, or needs what was refused. It is tried again on the next socket. */
+  /** What was refused, or needs what was refused. Tried again on the next socket, unless the connection went over it. */
   readonly failures: ReadonlyArray<{ readonly entity: Entity; readonly error: CallError }>
 }
 

@@ -14,6 +14,7 @@ import * as publishing from "../../scratchpad/examples/publishing.ts"
 import * as publishSubscribe from "../../scratchpad/examples/publishSubscribe.ts"
 import * as severalConnections from "../../scratchpad/examples/severalConnections.ts"
 import * as topicRouting from "../../scratchpad/examples/topicRouting.ts"
+import * as topology from "../../scratchpad/examples/topology.ts"
 import * as transactions from "../../scratchpad/examples/transactions.ts"
 import * as typedFaults from "../../scratchpad/examples/typedFaults.ts"
 import * as typedMessages from "../../scratchpad/examples/typedMessages.ts"
@@ -78,6 +79,22 @@ export const checks: Checks = {
       left: 0
     })
   }),
+  "topology: plans, declares, and is there again on the next socket, under a new name where the broker gave it one":
+    Effect.gen(function*() {
+      const queue = "queue \"examples.topology.billing\""
+      const binding = `binding "examples.topology" -> ${queue}, routing key "order.#"`
+      assert.deepStrictEqual(yield* topology.program, {
+        before: ["create    exchange \"examples.topology\" (topic)", `create    ${queue}`, `create    ${binding}`],
+        after: [
+          "same      exchange \"examples.topology\" (topic)",
+          `conflict  ${queue}: x-max-length is 100, wanted 200`,
+          `unknown   ${binding}`
+        ],
+        restored: 5,
+        renamed: true,
+        ready: [1, 1]
+      })
+    }),
   "typedFaults: tells what is wrong, and leaves the channel working": Effect.gen(function*() {
     const { outcomes, queue, refused } = yield* typedFaults.program
     assert.strictEqual(queue, "examples.orders")

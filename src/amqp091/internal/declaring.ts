@@ -111,7 +111,7 @@ export const declareAll = (
   records: ReadonlyArray<Record>,
   { insist, width }: { readonly insist: boolean; readonly width: number }
 ): Effect.Effect<Outcome, CallError> =>
-  Effect.scoped(Effect.gen(function*() {
+  Effect.scoped(Effect.parallelFinalizers(Effect.gen(function*() {
     const faults = new Map<Record, CallError>()
     const missing = new Map<string, CallError>()
     const renamed: Array<{ readonly from: string; readonly to: string }> = []
@@ -160,7 +160,7 @@ export const declareAll = (
       return error === undefined ? [] : [{ entity: record.entity, error }]
     })
     return { restored, renamed, failures }
-  }))
+  })))
 
 /** What a program wants, as records of its own. @internal */
 export const recordsOf = (topology: Topology): Effect.Effect<ReadonlyArray<Record>, ChannelError> =>

@@ -7,6 +7,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
+import type * as Stream from "effect/Stream"
 import type { CallError } from "../../AmqpError.ts"
 import { Events } from "../../internal/events.ts"
 import { warn } from "../../internal/log.ts"
@@ -24,7 +25,6 @@ const width = 8
 export class Recovery {
   readonly ledger = new Ledger()
   private readonly events = new Events<RecoveryReport>()
-  readonly reports = this.events.stream(() => [])
   /** While a pass for a new socket is under way: waits until it is over. */
   pending: Effect.Effect<void> | undefined
   private readonly options: RecoveryOptions
@@ -32,6 +32,11 @@ export class Recovery {
 
   constructor(options: RecoveryOptions) {
     this.options = options
+  }
+
+  /** How each pass went, from now on. */
+  get reports(): Stream.Stream<RecoveryReport> {
+    return this.events.stream(() => [])
   }
 
   /** What a new socket needs. */
