@@ -150,6 +150,23 @@ describe("On a new socket", () => {
       assert.notInclude(methods(following), "basic.consume")
     }).pipe(Effect.provide(layerMemory)))
 
+  it.scoped("a queue whose name nobody waited for is left where it was", () =>
+    Effect.gen(function*() {
+      const { accept, connection, peer } = yield* connected({ heartbeat: null }, handshake)
+      yield* answering(peer, (method) => method._tag === "QueueDeclare")
+      const channel = yield* opened(connection)
+      const declaring = yield* Effect.fork(channel.queueDeclare())
+      yield* settle
+      yield* Fiber.interrupt(declaring)
+      yield* peer.send(1, { _tag: "QueueDeclareOk", queue: "amq.gen-0", messageCount: 0, consumerCount: 0 })
+      yield* settle
+      const following = yield* next({ accept, peer })
+      yield* answering(following)
+      yield* settle
+      assert.strictEqual((yield* connection.state)._tag, "Open")
+      assert.notInclude(methods(following), "queue.declare")
+    }).pipe(Effect.provide(layerMemory)))
+
   it.scoped("a broker that does not answer is given up, within the operation timeout", () =>
     Effect.gen(function*() {
       const { accept, connection, peer } = yield* connected(
