@@ -28,6 +28,8 @@ const cutsAt = [0.2, 0.5, 0.8].map((part) => part * total)
 
 const describe = (state: Connection.State): string => {
   switch (state._tag) {
+    case "Idle":
+      return `idle until ${state.until}`
     case "Connecting":
       return `connecting to ${state.endpoint}`
     case "Open":

@@ -11,7 +11,9 @@ import type * as Duration from "effect/Duration"
  * Why one attempt to reach one endpoint failed.
  *
  * `Auth`: the server refused who we are. `Credentials`: an Effect that was asked for a password, a token or a response
- * failed; the next attempt asks again. `Capability`: the server lacks something the options insist on. `Url`: the endpoint asks for what the provided
+ * failed; the next attempt asks again. `Discovery`: nobody was named to be dialled, or an Effect that was asked where or
+ * how to dial (`failover`, `beforeDial`) failed; the next round asks again. `Capability`: the server lacks something the
+ * options insist on. `Url`: the endpoint asks for what the provided
  * Transport cannot do (a scheme it does not speak, a certificate file it cannot read).
  *
  * @since 0.1.0
@@ -24,6 +26,7 @@ export type ConnectReason =
   | "Tls"
   | "Auth"
   | "Credentials"
+  | "Discovery"
   | "Vhost"
   | "Protocol"
   | "Capability"
@@ -39,6 +42,8 @@ export interface ConnectAttempt {
   readonly endpoint: string
   readonly reason: ConnectReason
   readonly text: string
+  /** Which address of the endpoint's name this was, where the name has several. */
+  readonly address?: string | undefined
 }
 
 /**
@@ -53,7 +58,9 @@ export class ConnectError extends Data.TaggedError("ConnectError")<{
   readonly attempts: ReadonlyArray<ConnectAttempt>
 }> {
   override get message() {
-    const attempts = this.attempts.map((attempt) => `${attempt.endpoint}: ${attempt.text} (${attempt.reason})`)
+    const attempts = this.attempts.map(({ address, endpoint, reason, text }) =>
+      `${endpoint}${address === undefined ? "" : ` at ${address}`}: ${text} (${reason})`
+    )
     return `Could not connect: ${attempts.length === 0 ? this.reason : attempts.join("; ")}`
   }
 
@@ -68,13 +75,13 @@ export class ConnectError extends Data.TaggedError("ConnectError")<{
  *
  * `Socket`: reset or ended by the peer. `Heartbeat`: silent for two intervals. `BlockedTimeout`: the broker kept the
  * connection blocked for longer than allowed. `FrameError`: the peer sent what AMQP forbids; `cause` is the
- * {@link FrameError}.
+ * {@link FrameError}. `Left`: this client left it, with a goodbye, to pause, to dial anew or to go to another endpoint.
  *
  * @since 0.1.0
  * @category errors
  */
 export class ConnectionLost extends Data.TaggedError("ConnectionLost")<{
-  readonly reason: "Socket" | "Heartbeat" | "BlockedTimeout" | "FrameError"
+  readonly reason: "Socket" | "Heartbeat" | "BlockedTimeout" | "FrameError" | "Left"
   readonly endpoint: string
   readonly cause?: unknown
 }> {
@@ -513,7 +520,7 @@ export const isTransient = (error: unknown): boolean => {
     case "ConnectError":
       return error instanceof ConnectError &&
         (error.reason === "Refused" || error.reason === "Timeout" || error.reason === "Dns" ||
-          error.reason === "Credentials")
+          error.reason === "Credentials" || error.reason === "Discovery")
     case "ChannelError":
       return error instanceof ChannelError && error.reason === "ResourceLocked"
     default:

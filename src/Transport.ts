@@ -128,6 +128,8 @@ export interface Target {
   readonly port: number
   readonly tls?: TlsOptions | undefined
   readonly tcp?: TcpOptions | undefined
+  /** One of those that the host was resolved to: what is dialled, while TLS goes by the host. Default: the host's. */
+  readonly address?: string | undefined
   /** Bound on DNS and TCP together. Default: 10 seconds. TLS is bounded by whoever bounds the whole dial. */
   readonly connectTimeout?: Duration.Duration | undefined
 }
@@ -136,13 +138,17 @@ export interface Target {
  * Dials pipes.
  *
  * `dial` fails with a `ConnectError` of one attempt: `Refused`, `Timeout`, `Dns`, `Tls` or `Url`. The pipe is destroyed
- * when the scope closes.
+ * when the scope closes. `resolve` gives the addresses behind a host, each of which a connection dials as an endpoint of its
+ * own, or fails with `Dns`; a Transport without it dials by the host alone.
  *
  * @since 0.1.0
  * @category tags
  */
 export class Transport extends Context.Tag("effect-amqp/Transport")<Transport, {
   readonly dial: (target: Target) => Effect.Effect<Pipe, ConnectError, Scope.Scope>
+  readonly resolve?:
+    | ((name: Pick<Target, "host" | "port">) => Effect.Effect<ReadonlyArray<string>, ConnectError>)
+    | undefined
 }>() {}
 
 /**
@@ -253,6 +259,7 @@ export const cuttable: Effect.Effect<Cuttable, never, Transport> = Effect.map(Tr
   const open = new Set<CuttablePipe>()
   return {
     transport: {
+      resolve: transport.resolve,
       dial: (target) =>
         Effect.flatMap(transport.dial(target), (pipe) =>
           Effect.acquireRelease(

@@ -14,6 +14,8 @@ import { brokerUrl, isMain, NetworkLive } from "./main.ts"
 
 const describe = (state: Connection.State): string => {
   switch (state._tag) {
+    case "Idle":
+      return `idle until ${state.until}`
     case "Connecting":
       return "connecting"
     case "Open":

@@ -9,33 +9,27 @@
 import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
+import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import type { CallError, RecoverableError } from "../AmqpError.ts"
-import { ConnectError } from "../AmqpError.ts"
-import * as ErrorPolicy from "../ErrorPolicy.ts"
-import * as Cell from "../internal/cell.ts"
-import { makeFork } from "../internal/forks.ts"
-import { warn } from "../internal/log.ts"
-import { supervise } from "../internal/supervisor.ts"
+import type * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { CallError, ConnectError, ConnectionClosed, OperationTimeout, RecoverableError } from "../AmqpError.ts"
+import type * as ErrorPolicy from "../ErrorPolicy.ts"
 import type { DurationText } from "../Reconnect.ts"
 import * as Reconnect from "../Reconnect.ts"
 import type { PipeTls } from "../Transport.ts"
 import { Transport } from "../Transport.ts"
 import * as ConnectionOptions from "./ConnectionOptions.ts"
 import type { FieldTable } from "./FieldTable.ts"
-import { ConnectionCore } from "./internal/connection.ts"
-import { dial, endpointOf } from "./internal/dial.ts"
+import type { ConnectionCore } from "./internal/connection.ts"
+import * as internalEnsure from "./internal/ensure.ts"
+import { cloned, said, split, wrong } from "./internal/overrides.ts"
+import { supervised } from "./internal/supervised.ts"
 import type { RecoveryOptions, RecoveryReport } from "./Topology.ts"
 
 /**
@@ -53,14 +47,16 @@ export type TypeId = typeof TypeId
 /**
  * What a connection is doing. `epoch` counts its sockets from 1.
  *
- * `Recovering` carries the fault that ended the last socket or the last round of dialling, the number of the round to
+ * `Idle` dials nobody: a lazy connection until it is used (`fault`: why its last first connect failed), a paused one until
+ * it is resumed. `Connecting` carries what the attempt before this one failed with, in the same round. `Recovering` carries the fault that ended the last socket or the last round of dialling, the number of the round to
  * come, and the delay before it. Once `Closing`, only `Closed` follows; `cause` is there when nobody asked for the end.
  *
  * @since 0.1.0
  * @category models
  */
 export type State =
-  | { readonly _tag: "Connecting"; readonly endpoint: string }
+  | { readonly _tag: "Idle"; readonly until: "use" | "resume"; readonly fault: ConnectError | undefined }
+  | { readonly _tag: "Connecting"; readonly endpoint: string; readonly fault: RecoverableError | undefined }
   | { readonly _tag: "Open"; readonly endpoint: string; readonly epoch: number }
   | { readonly _tag: "Blocked"; readonly endpoint: string; readonly epoch: number; readonly reason: string }
   | {
@@ -99,7 +95,14 @@ export interface Capabilities {
  * @category models
  */
 export interface Info {
+  /** The one it is (or was last) connected to, as `host:port`. */
   readonly endpoint: string
+  /** Which address of the host that is, where it was looked up. */
+  readonly address: string | undefined
+  /** All endpoints it knows of: as they were given, or as they were discovered last. */
+  readonly alternates: ReadonlyArray<string>
+  /** How it chooses between them. */
+  readonly failover: ConnectionOptions.Failover | "function" | "discovery"
   readonly epoch: number
   /** The endpoint's parameters: host, virtual host, user, timeouts. Secrets in it are `Redacted`. */
   readonly options: ConnectionOptions.ConnectionOptions
@@ -116,6 +119,17 @@ export interface Info {
   /** Zero: heartbeats are off. */
   readonly heartbeat: Duration.Duration
   readonly tls: PipeTls | undefined
+}
+
+/**
+ * Something that the broker said: a method by its name (`basic.deliver`), on a channel; 0 is the connection itself.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServerEvent {
+  readonly channel: number
+  readonly method: string
 }
 
 /**
@@ -137,6 +151,55 @@ export interface Connection {
   readonly info: Effect.Effect<Info>
   /** Whether a socket is open and everything on it restored; also while the broker blocks publishes. */
   readonly isOpen: Effect.Effect<boolean>
+  /**
+   * Waits until it is open and not blocked; a lazy one dials for that.
+   *
+   * Fails `ConnectError` when the first connect of a lazy one fails, `ConnectionClosed` when it has ended for good, and
+   * `OperationTimeout` after `timeout` (default: the operation timeout).
+   */
+  readonly ready: (
+    options?: { readonly timeout?: DurationText | undefined }
+  ) => Effect.Effect<void, ConnectError | ConnectionClosed | OperationTimeout>
+  /** How long ago the broker was last heard of, heartbeats included; `undefined` without a socket. */
+  readonly silence: Effect.Effect<Duration.Duration | undefined>
+  /**
+   * Says goodbye to the socket and dials nobody until `resume`; what needs a socket waits within its bound. Returns when
+   * the socket is gone, within the close timeout. What is in flight fails or is sent again as after any loss
+   * (`ConnectionLost` `Left`).
+   */
+  readonly pause: Effect.Effect<void>
+  /** Dials again, at once, after `pause`; a lazy connection dials before its first use. Does not wait for it: see `ready`. */
+  readonly resume: Effect.Effect<void>
+  /**
+   * Begins a round of dialling at once, from wherever it is: out of a delay, a dial that hangs, a pause, or an open socket,
+   * which it leaves first. The Schedules start over. Does not wait for it: see `ready`.
+   */
+  readonly reconnectNow: Effect.Effect<void>
+  /**
+   * Goes to another endpoint: of the options, or anyone. It is dialled first, and the present socket left only when it has
+   * answered. Afterwards the strategy goes on as before.
+   *
+   * Fails `ConnectError` when it cannot be reached (the present socket stays then), when it is no endpoint (`Url`), or when
+   * the connection is closed.
+   */
+  readonly switchEndpoint: (endpoint: ConnectionOptions.ConnectionOptions.Endpoint) => Effect.Effect<void, ConnectError>
+  /**
+   * Another connection with the same endpoints, parameters and supervision, some of them replaced. A `host` among them
+   * leaves the first endpoint alone, on that host. It has channels and a scope of its own.
+   *
+   * Fails `ConnectError`, as {@link make} does.
+   */
+  readonly clone: (overrides?: Overrides) => Effect.Effect<Connection, ConnectError, Scope.Scope>
+  /**
+   * Waits for one thing that the broker says, and tells what: for programs that are used to drain events. Nothing waits for
+   * it here: deliveries and confirms arrive without. From the first call on, the last 64 are kept for the next ones.
+   *
+   * Fails `OperationTimeout` after `timeout`; zero does not wait. Default: it waits for ever. Fails `ConnectionClosed` when
+   * the connection has ended for good.
+   */
+  readonly drainEvents: (
+    options?: { readonly timeout?: DurationText | undefined }
+  ) => Effect.Effect<ServerEvent, OperationTimeout | ConnectionClosed>
   /** Whether it has ended for good. */
   readonly isClosed: Effect.Effect<boolean>
   /** Waits for the end, and says what it was for where nobody asked for it. */
@@ -169,12 +232,58 @@ export interface Connection {
 export const Connection: Context.Tag<Connection, Connection> = Context.GenericTag("effect-amqp/amqp091/Connection")
 
 /**
+ * What a `beforeDial` hook is told.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Dial {
+  /** The endpoint that is about to be dialled. */
+  readonly options: ConnectionOptions.ConnectionOptions
+  /** Which address of its host. */
+  readonly address: string | undefined
+  /** What the attempt before, the round before or the connection ended with; `undefined` on the first dial of all. */
+  readonly fault: RecoverableError | undefined
+  /** How many rounds have failed since the connection was last open. */
+  readonly round: number
+}
+
+/**
+ * Runs before every dial, and may name another endpoint, or replace some of its parameters: credentials, for instance. A
+ * failure is a failed attempt (`ConnectError` `Discovery`), after which the next one asks again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type BeforeDial = (
+  dial: Dial
+) => Effect.Effect<ConnectionOptions.ConnectionOptions.Endpoint | undefined | void, unknown>
+
+/**
+ * Where the next dial goes: a strategy by name, a function that orders each round, or an Effect that lists the endpoints
+ * before each round (service discovery), in the order in which they are tried. Failed or empty discovery is a round that
+ * failed (`ConnectError` `Discovery`); it is bounded by `stackTimeout`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Failover =
+  | Reconnect.Strategy<ConnectionOptions.ConnectionOptions>
+  | Effect.Effect<ReadonlyArray<ConnectionOptions.ConnectionOptions.Endpoint>, unknown>
+
+/**
  * How the connection is supervised.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Supervision {
+  /** Default: "round-robin", or what the URL says. */
+  readonly failover?: Failover | undefined
+  /** Whether the first dial waits for the first use. Default: false, the connection is open when it is there. */
+  readonly lazy?: boolean | undefined
+  /** Default: nothing. */
+  readonly beforeDial?: BeforeDial | undefined
   /**
    * Patience of the first connect, in whole rounds over the endpoints. Default: one round; with `connectionAttempts`, as
    * many rounds, `retryDelay` apart.
@@ -207,6 +316,16 @@ export interface Supervision {
   readonly publishTimeout?: DurationText | undefined
 }
 
+type Input = Omit<ConnectionOptions.ConnectionOptions.Input, "failover">
+
+/**
+ * What may be replaced where endpoints are there already.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Overrides = Input & Supervision
+
 /**
  * Everything a connection can be told: where (one `url`, or `urls` to fail over between, or neither and `host`), with
  * which parameters, and how it is supervised. Options win over the URL, the URL over defaults.
@@ -216,124 +335,54 @@ export interface Supervision {
  */
 export type Options =
   & ConnectionOptions.ConnectionOptions.Source
-  & ConnectionOptions.ConnectionOptions.Input
   & ConnectionOptions.ConnectionOptions.ReadOptions
-  & Supervision
+  & Overrides
 
 const isUp = (state: State): boolean => state._tag === "Open" || state._tag === "Blocked"
 
-const defaultConnect = (options: ConnectionOptions.ConnectionOptions): Schedule.Schedule<unknown, ConnectError> =>
-  options.connectionAttempts <= 1
-    ? Schedule.stop
-    : Schedule.intersect(Schedule.recurs(options.connectionAttempts - 1), Schedule.spaced(options.retryDelay))
-
 type Endpoints = readonly [ConnectionOptions.ConnectionOptions, ...Array<ConnectionOptions.ConnectionOptions>]
 
-// One for all connections: a Schedule is a value, its state is the supervisor's.
-const defaultReconnect = Reconnect.exponential()
-
-const fromEndpoints = Effect.fnUntraced(function*(endpoints: Endpoints, supervision: Supervision) {
-  const transport = yield* Transport
-  const clock = yield* Effect.clock
-  const fork = yield* makeFork
-  const first = endpoints[0]
-  const state = yield* Cell.make<State>({ _tag: "Connecting", endpoint: endpointOf(first) })
-  const core = new ConnectionCore({
-    options: first,
-    whenDisconnected: supervision.whenDisconnected ?? "wait",
-    publishTimeout: Duration.decode(supervision.publishTimeout ?? "30 seconds"),
-    recovery: supervision.recovery ?? {},
-    state,
-    clock,
-    fork
-  })
-  const isFinal = ErrorPolicy.capInternalErrors(supervision.isFinal ?? ErrorPolicy.isFinal)
-
-  const { failover } = first
-  if (failover === "priority") {
-    return yield* ConnectError.at("options", "Url", "the failover strategy \"priority\" is not there yet")
-  }
-  for (const warning of new Set(endpoints.flatMap(({ warnings }) => warnings))) yield* warn("Connection", warning)
-
-  const opened = Deferred.unsafeMake<void, ConnectError>(FiberId.none)
-  const supervisor = fork(
-    supervise({
-      endpoints,
-      strategy: failover,
-      dial: (options) =>
-        dial(options, {
-          transport,
-          now: core.now,
-          decode: supervision.decode ?? "plain",
-          secret: core.secret,
-          requires: supervision.requires ?? []
-        }),
-      up: (dialled) => core.up(dialled),
-      ended: (dialled) => core.ended(dialled),
-      connect: supervision.connect ?? defaultConnect(first),
-      reconnect: supervision.reconnect ?? defaultReconnect,
-      isFinal: (fault) => core.isClosing || isFinal(fault),
-      stableAfter: Duration.decode(supervision.stableAfter ?? "5 seconds"),
-      onDialling: (options) => {
-        if (!core.isClosing) state.unsafeSet({ _tag: "Connecting", endpoint: endpointOf(options) })
+const fromEndpoints = (
+  endpoints: Endpoints,
+  supervision: Supervision,
+  secret?: Redacted.Redacted
+): Effect.Effect<Connection, ConnectError, Transport | Scope.Scope> =>
+  Effect.map(supervised(endpoints, supervision, secret), (life) => {
+    const { core, state } = life
+    return {
+      [TypeId]: TypeId,
+      state: Effect.sync(() => state.unsafeGet()),
+      get changes() {
+        return state.changes
       },
-      onOpen: (_, options) => core.opened(endpointOf(options)),
-      onRecovering: (fault, round, delay) => {
-        if (core.isClosing) return
-        state.unsafeSet({ _tag: "Recovering", fault, round, delay })
-        fork(warn("Connection", `${fault.message}; dialling again in ${Duration.format(delay)}`))
-      }
-    }, (exit) => Deferred.unsafeDone(opened, exit)).pipe(
-      Effect.onExit((exit) =>
-        Effect.sync(() => {
-          core.end(Exit.isSuccess(exit) ? exit.value : undefined)
-          // A defect (a Schedule, a policy or credentials that throw) must not leave the first connect waiting.
-          if (Exit.isFailure(exit)) Deferred.unsafeDone(opened, Effect.failCause(exit.cause))
-        })
-      ),
-      Effect.asVoid
-    )
-  )
-
-  const close = (code: number, text: string): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      if (core.isClosing) return Effect.asVoid(Fiber.await(supervisor))
-      return core.sayGoodbye(code, text).pipe(
-        Effect.zipRight(Effect.sync(() => core.end(undefined))),
-        // Whatever it is at (a socket whose peer did not answer, a dial, a delay), it is over.
-        Effect.zipRight(Fiber.interrupt(supervisor)),
-        Effect.asVoid,
-        Effect.uninterruptible
-      )
-    })
-  // Added last, so it runs first: the goodbye still has its supervisor, timer and socket.
-  yield* Scope.addFinalizer(yield* Effect.scope, Effect.suspend(() => close(200, "Normal shutdown")))
-  yield* Deferred.await(opened)
-
-  const connection: Connection = {
-    [TypeId]: TypeId,
-    state: Effect.sync(() => state.unsafeGet()),
-    get changes() {
-      return state.changes
-    },
-    get recoveries() {
-      return core.recovery.reports
-    },
-    isOpen: Effect.sync(() => isUp(state.unsafeGet())),
-    isClosed: Effect.sync(() => state.unsafeGet()._tag === "Closed"),
-    closed: Effect.suspend(() =>
-      Effect.map(Stream.runDrain(state.changes), () => {
-        const last = state.unsafeGet()
-        return last._tag === "Closed" ? last.cause : undefined
-      })
-    ),
-    updateSecret: (secret, reason) => core.updateSecret(secret, reason),
-    info: Effect.sync(() => core.info),
-    close: (options) => close(options?.code ?? 200, options?.text ?? "Normal shutdown"),
-    core
-  }
-  return connection
-})
+      get recoveries() {
+        return core.recovery.reports
+      },
+      isOpen: Effect.sync(() => isUp(state.unsafeGet())),
+      isClosed: Effect.sync(() => state.unsafeGet()._tag === "Closed"),
+      ready: (options) => life.ready(Duration.decode(options?.timeout ?? core.operationTimeout)),
+      silence: Effect.sync(() => core.silence),
+      pause: life.pause,
+      resume: life.resume,
+      reconnectNow: life.reconnectNow,
+      switchEndpoint: life.switchEndpoint,
+      clone: (overrides = {}) => {
+        const { parameters, supervision: replaced } = split(overrides)
+        const failover = parameters.failover === undefined ? supervision.failover : undefined
+        return Effect.flatMap(
+          cloned(endpoints, parameters),
+          (all) => fromEndpoints(all, { ...supervision, failover, ...said(replaced) }, core.secret)
+        ).pipe(Effect.provideService(Transport, life.transport))
+      },
+      drainEvents: (options) =>
+        core.drainEvents(options?.timeout === undefined ? undefined : Duration.decode(options.timeout)),
+      closed: life.closed,
+      updateSecret: (secret, reason) => core.updateSecret(secret, reason),
+      info: life.info,
+      close: (options) => life.close(options?.code ?? 200, options?.text ?? "Normal shutdown"),
+      core
+    }
+  })
 
 /**
  * Opens a connection and supervises it until the scope closes; then it says goodbye on the wire, within the close
@@ -351,31 +400,9 @@ const fromEndpoints = Effect.fnUntraced(function*(endpoints: Endpoints, supervis
  */
 export const make = (options: Options): Effect.Effect<Connection, ConnectError, Transport | Scope.Scope> =>
   Effect.suspend(() => {
-    const {
-      connect,
-      decode,
-      isFinal,
-      publishTimeout,
-      reconnect,
-      recovery,
-      requires,
-      stableAfter,
-      whenDisconnected,
-      ...rest
-    } = options
-    const supervision = {
-      connect,
-      decode,
-      isFinal,
-      publishTimeout,
-      reconnect,
-      recovery,
-      requires,
-      stableAfter,
-      whenDisconnected
-    }
-    return Either.match(ConnectionOptions.resolve(rest), {
-      onLeft: (fault) => Effect.fail(ConnectError.at("options", "Url", fault.message)),
+    const { parameters, supervision } = split(options)
+    return Either.match(ConnectionOptions.resolve(parameters), {
+      onLeft: (fault) => Effect.fail(wrong(fault)),
       onRight: (endpoints) => fromEndpoints(endpoints, supervision)
     })
   })
@@ -397,42 +424,13 @@ export const layer = (options: Options): Layer.Layer<Connection, ConnectError, T
  */
 export const makeConfig = (
   config: Config.Config<Endpoints>,
-  options: ConnectionOptions.ConnectionOptions.Input & Supervision = {}
+  options: Overrides = {}
 ): Effect.Effect<Connection, ConnectError | ConfigError.ConfigError, Transport | Scope.Scope> => {
-  const {
-    connect,
-    decode,
-    isFinal,
-    publishTimeout,
-    reconnect,
-    recovery,
-    requires,
-    stableAfter,
-    whenDisconnected,
-    ...overrides
-  } = options
-  const supervision = {
-    connect,
-    decode,
-    isFinal,
-    publishTimeout,
-    reconnect,
-    recovery,
-    requires,
-    stableAfter,
-    whenDisconnected
-  }
-  return Effect.flatMap(config, ([first, ...others]) =>
-    Either.match(
-      Either.all([
-        ConnectionOptions.cloneEither(first, overrides),
-        Either.all(others.map((each) => ConnectionOptions.cloneEither(each, overrides)))
-      ]),
-      {
-        onLeft: (fault) => Effect.fail(ConnectError.at("options", "Url", fault.message)),
-        onRight: ([first, others]) => fromEndpoints([first, ...others], supervision)
-      }
-    ))
+  const { parameters, supervision } = split(options)
+  return Effect.flatMap(
+    config,
+    (endpoints) => Effect.flatMap(cloned(endpoints, parameters), (all) => fromEndpoints(all, supervision))
+  )
 }
 
 /**
@@ -443,6 +441,91 @@ export const makeConfig = (
  */
 export const layerConfig = (
   config: Config.Config<Endpoints>,
-  options?: ConnectionOptions.ConnectionOptions.Input & Supervision
+  options?: Overrides
 ): Layer.Layer<Connection, ConnectError | ConfigError.ConfigError, Transport> =>
   Layer.scoped(Connection, makeConfig(config, options))
+
+// --- As kombu has it ---
+
+/**
+ * How {@link ensure} goes on after a failure.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface EnsureOptions<in E, out R = never> {
+  /** How long to wait before each further try, and how many there are. */
+  readonly schedule?: Schedule.Schedule<unknown, E> | undefined
+  /** Hears of each failure that is followed by another try, and of the delay before it. */
+  readonly onError?: ((error: E, delay: Duration.Duration) => Effect.Effect<unknown, never, R>) | undefined
+  /** What another try may heal. Default: `AmqpError.isTransient`. */
+  readonly while?: ((error: E) => boolean) | undefined
+}
+
+/**
+ * Runs an Effect again while it fails for what may heal: after a delay of the Schedule, and when the connection is open
+ * again (or the operation timeout has passed). Channels are not lost with their connection, so that it may use one of its own.
+ *
+ * Default: `Reconnect.kombuEnsure()`, a second before each try, for ever. The last failure itself is the error.
+ *
+ * @example
+ * import { Reconnect } from "effect-amqp"
+ * import { Channel, Connection } from "effect-amqp/amqp091"
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ *
+ * const publish = Effect.flatMap(Channel.ConfirmChannel, (channel) =>
+ *   Connection.ensure(channel.publish({ routingKey: "orders", content: "hello" }), {
+ *     schedule: Reconnect.kombuEnsure({ maxRetries: 3 }),
+ *     onError: (error, delay) => Console.log(`not published: ${error.message}; once more in ${delay}`)
+ *   }))
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const ensure: {
+  <E, R2 = never>(
+    options?: EnsureOptions<E, R2>
+  ): <A, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | R2 | Connection>
+  <A, E, R, R2 = never>(
+    effect: Effect.Effect<A, E, R>,
+    options?: EnsureOptions<E, R2>
+  ): Effect.Effect<A, E, R | R2 | Connection>
+} = dual(
+  (args) => Effect.isEffect(args[0]),
+  <A, E, R, R2 = never>(
+    effect: Effect.Effect<A, E, R>,
+    options: EnsureOptions<E, R2> = {}
+  ): Effect.Effect<A, E, R | R2 | Connection> =>
+    Effect.flatMap(
+      Connection,
+      (connection) => internalEnsure.ensure(connection, effect, options.schedule ?? Reconnect.kombuEnsure(), options)
+    )
+)
+
+/**
+ * What keeps {@link ensureConnection} from an open connection.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type NotConnected = ConnectError | ConnectionClosed | OperationTimeout
+
+/**
+ * Waits until the connection is open, and dials a lazy one as often as that takes: kombu's `ensure_connection`. A connection
+ * that recovers by itself is waited for; its own faults are in `changes`.
+ *
+ * Default: `Reconnect.kombu()`, 2 seconds before the next try, 2 more each time up to 30, for ever. The last fault itself is
+ * the error; a final one ends it at once.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const ensureConnection = <R = never>(
+  options: Omit<EnsureOptions<NotConnected, R>, "while"> = {}
+): Effect.Effect<Connection, NotConnected, R | Connection> =>
+  Effect.flatMap(Connection, (connection) =>
+    Effect.as(
+      internalEnsure.ensure(connection, connection.ready(), options.schedule ?? Reconnect.kombu(), options),
+      connection
+    ))

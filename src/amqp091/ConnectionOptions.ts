@@ -30,8 +30,8 @@ import * as urlParameters from "./internal/urlParameters.ts"
 
 /**
  * How the next endpoint is chosen: from the first again (`in-order`), from the next one (`round-robin`), in an order
- * shuffled per round, at random, or back to the first as soon as it answers (`priority`, which a connection refuses
- * for now).
+ * shuffled per round, at random, or back to the first as soon as it answers (`priority`). `Reconnect.Strategy` says it of
+ * each in full.
  *
  * @since 0.1.0
  * @category models
@@ -123,6 +123,15 @@ export declare namespace ConnectionOptions {
     /** Most entries of a field table taken from a peer. Default: 4096. */
     readonly maxTableEntries?: number | undefined
   }
+
+  /**
+   * One endpoint, by what is said of it over what a connection's options have: a URL or a bare host (`node-2`,
+   * `node-2:5673`), which take their host and port from nobody; overrides, as `clone` has them; or a complete set.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export type Endpoint = string | Redacted.Redacted | Input | ConnectionOptions
 
   /**
    * How a URL is read.
@@ -300,6 +309,27 @@ export const clone: {
   (self: ConnectionOptions, overrides: ConnectionOptions.Input): ConnectionOptions =>
     orThrow(cloneEither(self, overrides))
 )
+
+/**
+ * One endpoint over what `base` has.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const endpointEither = (
+  base: ConnectionOptions,
+  endpoint: ConnectionOptions.Endpoint
+): Either.Either<ConnectionOptions, AmqpUrl.ParameterError> => {
+  if (isConnectionOptions(endpoint)) return Either.right(endpoint)
+  if (typeof endpoint !== "string" && !Redacted.isRedacted(endpoint)) return cloneEither(base, endpoint)
+  return AmqpUrl.attempt(() => {
+    const text: unknown = typeof endpoint === "string" ? endpoint : Redacted.value(endpoint)
+    if (typeof text !== "string") return fail("Value", "endpoint", "must be a text, or a Redacted text")
+    const [member, ...others] = parseList(text)
+    if (others.length > 0) return fail("Value", "endpoint", "is a list, where one endpoint is asked for")
+    return fromDraft(urlParameters.readMember(internal.toDraft(base), member))
+  })
+}
 
 const parseList = (text: string) => orThrow(AmqpUrl.parseList(text, urlParameters.parseOptions))
 

@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
+import * as Dns from "node:dns"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
 import { ConnectError, ListenError } from "../AmqpError.ts"
@@ -97,7 +98,7 @@ const open = (
 ): SocketPipe => {
   const endpoint = endpointOf(target.host, target.port)
   const options: Net.TcpNetConnectOpts = {
-    host: target.host,
+    host: target.address ?? target.host,
     port: target.port,
     onread: onread(() => pipe),
     autoSelectFamily: true,
@@ -179,8 +180,20 @@ const makeTransport = (): Context.Tag.Service<Transport> => {
     })
   })
 
-  return { dial }
+  return { dial, resolve }
 }
+
+/** In the order of the system's resolver, which knows what can be reached from here (RFC 6724). */
+const resolve = ({ host, port }: Pick<Target, "host" | "port">): Effect.Effect<ReadonlyArray<string>, ConnectError> =>
+  Net.isIP(host) !== 0
+    ? Effect.succeed([host])
+    : Effect.async((resume) =>
+      Dns.lookup(host, { all: true, verbatim: true }, (error, found) => {
+        if (error === null) return resume(Effect.succeed(found.map(({ address }) => address)))
+        const { reason, text } = connectFault(error)
+        resume(ConnectError.at(endpointOf(host, port), reason, text))
+      })
+    )
 
 // --- Listening ---
 

@@ -1,10 +1,13 @@
 import type { AmqpError, Transport } from "effect-amqp"
+import { Reconnect } from "effect-amqp"
 import { Channel, Connection, ConnectionOptions, Topology } from "effect-amqp/amqp091"
 import type { Message } from "effect-amqp/amqp091"
 import type * as ConfigError from "effect/ConfigError"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import { describe, expectTypeOf, test } from "vitest"
@@ -15,6 +18,7 @@ declare const confirm: Channel.ConfirmChannel
 declare const message: Message.Message
 
 type Calls = AmqpError.CallError
+type NotConnected = AmqpError.ConnectError | AmqpError.ConnectionClosed | AmqpError.OperationTimeout
 type Fault<T> = T extends Effect.Effect<infer _A, infer E, infer _R> ? E : never
 /** What an operation, or what it returns, can fail with. */
 type FaultOf<T> = T extends Effect.Effect<infer _A, infer E, infer _R> ? E
@@ -74,11 +78,12 @@ describe("errors", () => {
 
 describe("the error channel of each function", () => {
   test("connections", () => {
-    expectTypeOf<FaultsOf<Omit<typeof Connection, "TypeId" | "Connection">>>().toEqualTypeOf<{
+    expectTypeOf<FaultsOf<Omit<typeof Connection, "TypeId" | "Connection" | "ensure">>>().toEqualTypeOf<{
       readonly make: AmqpError.ConnectError
       readonly layer: AmqpError.ConnectError
       readonly makeConfig: AmqpError.ConnectError | ConfigError.ConfigError
       readonly layerConfig: AmqpError.ConnectError | ConfigError.ConfigError
+      readonly ensureConnection: NotConnected
     }>()
     expectTypeOf<FaultsOf<Omit<Connection.Connection, Connection.TypeId | "core">>>().toEqualTypeOf<{
       readonly state: never
@@ -88,6 +93,14 @@ describe("the error channel of each function", () => {
       readonly isOpen: never
       readonly isClosed: never
       readonly closed: never
+      readonly ready: NotConnected
+      readonly silence: never
+      readonly pause: never
+      readonly resume: never
+      readonly reconnectNow: never
+      readonly switchEndpoint: AmqpError.ConnectError
+      readonly clone: AmqpError.ConnectError
+      readonly drainEvents: AmqpError.OperationTimeout | AmqpError.ConnectionClosed
       readonly updateSecret: Calls
       readonly close: never
     }>()
@@ -97,7 +110,51 @@ describe("the error channel of each function", () => {
     expectTypeOf(Connection.layer).returns.toEqualTypeOf<
       Layer.Layer<Connection.Connection, AmqpError.ConnectError, Transport.Transport>
     >()
+    expectTypeOf<Connection.NotConnected>().toEqualTypeOf<NotConnected>()
     expectTypeOf(ConnectionOptions.config).returns.toExtend<Parameters<typeof Connection.layerConfig>[0]>()
+  })
+
+  test("ensure fails with what its effect fails with, and needs what effect and observer need", () => {
+    class Log extends Context.Tag("Log")<Log, { readonly write: (text: string) => Effect.Effect<void> }>() {}
+    const ensured = Connection.ensure(confirm.publish(message), {
+      schedule: Schedule.recurs(3),
+      onError: (error) => {
+        expectTypeOf(error).toEqualTypeOf<AmqpError.ConfirmError>()
+        return Effect.flatMap(Log, ({ write }) => write(error.message))
+      }
+    })
+    expectTypeOf(ensured).toEqualTypeOf<Effect.Effect<void, AmqpError.ConfirmError, Connection.Connection | Log>>()
+    expectTypeOf(confirm.publish(message).pipe(Connection.ensure())).toEqualTypeOf<
+      Effect.Effect<void, AmqpError.ConfirmError, Connection.Connection>
+    >()
+    const piped = confirm.publish(message).pipe(Connection.ensure({
+      schedule: Schedule.whileInput(
+        Schedule.forever,
+        (fault: AmqpError.ConfirmError) => fault._tag !== "PublishNacked"
+      )
+    }))
+    expectTypeOf(piped).toEqualTypeOf<Effect.Effect<void, AmqpError.ConfirmError, Connection.Connection>>()
+  })
+
+  test("any Schedule over the typed fault composes, and no other does", () => {
+    const onlyLost = Schedule.whileInput(
+      Schedule.intersect(Reconnect.kombu(), Schedule.recurs(3)),
+      (fault: AmqpError.RecoverableError) => fault._tag === "ConnectionLost"
+    )
+    expectTypeOf(onlyLost).toExtend<Reconnect.Policy>()
+    Connection.make({ url: "memory://", reconnect: onlyLost, connect: Schedule.upTo(Reconnect.java, "1 minute") })
+    // @ts-expect-error a first connect knows no fault but ConnectError
+    Connection.make({ connect: Schedule.recurWhile((fault: AmqpError.ConnectionLost) => fault.reason === "Socket") })
+  })
+
+  test("endpoints come as a list, a function or an Effect", () => {
+    Connection.make({ url: "memory://", failover: ({ endpoints, last }) => endpoints.filter((each) => each !== last) })
+    Connection.make({ failover: Effect.fail("down") as Effect.Effect<ReadonlyArray<string>, string> })
+    Connection.make({ failover: Effect.succeed([{ host: "a", username: "me" }, "b:5673"]) })
+    // @ts-expect-error there is no such strategy
+    Connection.make({ url: "memory://", failover: "nearest" })
+    // @ts-expect-error it is asked before each round, with nothing in its context
+    Connection.make({ failover: Effect.map(Connection.Connection, () => ["a"]) })
   })
 
   test("channels", () => {

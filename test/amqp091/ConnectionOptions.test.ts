@@ -479,6 +479,10 @@ describe("options", () => {
       tls: undefined
     })
     assert.strictEqual(ConnectionOptions.clone(make({ port: 1 }), { tls: {} }).port, 1)
+    const renewed = ConnectionOptions.clone(make({ username: "me", password: Redacted.make("old") }), {
+      password: Redacted.make("new")
+    })
+    assert.isTrue(Equal.equals(renewed, make({ username: "me", password: Redacted.make("new") })), "the user stays")
     assert.throws(() => ConnectionOptions.clone(options, { port: 0 }), /^port:/)
     assert.isTrue(Either.isLeft(ConnectionOptions.cloneEither(options, { port: 0 })))
   })

@@ -208,6 +208,7 @@ export const everyFault: Table = {
       "handshake.test.ts",
       "a token that cannot be had fails its attempt as Credentials, without its cause; the next one asks again"
     ),
+    Discovery: peer(Effect.flip(Connection.make({ url: "memory://", failover: Effect.succeed([]) }))),
     Vhost: own("ConnectError.test.ts", "a virtual host that is not there is Vhost, and named"),
     Protocol: own("ConnectError.test.ts", "a peer that speaks HTTP is Protocol, and said to"),
     Capability: own("handshake.test.ts", "a server that lacks what is required is Capability, and says what"),
@@ -221,7 +222,15 @@ export const everyFault: Table = {
         Effect.all([peer.send(0, { _tag: "ConnectionBlocked", reason: "" }), settle, TestClock.adjust("10 seconds")]),
       { blockedTimeout: "10 seconds" }
     )),
-    FrameError: peer(lossBy((peer) => peer.text("nonsense")))
+    FrameError: peer(lossBy((peer) => peer.text("nonsense"))),
+    Left: peer(Effect.gen(function*() {
+      const { channel, connection, peer } = yield* scripted()
+      const purging = yield* Effect.fork(Effect.flip(channel.queuePurge("q")))
+      yield* peer.expect("QueuePurge")
+      yield* Effect.fork(connection.pause)
+      yield* peer.goodbye
+      return yield* Fiber.join(purging)
+    }))
   },
   ConnectionClosed: {
     Peer: peer(

@@ -9,8 +9,10 @@ import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/TestClock"
 import type { RecoverableError } from "../../src/AmqpError.ts"
 import { ConnectError, ConnectionClosed, ConnectionLost } from "../../src/AmqpError.ts"
+import * as Rounds from "../../src/internal/rounds.ts"
 import type { Supervised } from "../../src/internal/supervisor.ts"
-import { supervise } from "../../src/internal/supervisor.ts"
+import { makeSupervisor } from "../../src/internal/supervisor.ts"
+import type { Strategy } from "../../src/Reconnect.ts"
 
 type End = ConnectionLost | ConnectionClosed
 
@@ -23,7 +25,10 @@ const lost = (endpoint = "a") => new ConnectionLost({ reason: "Socket", endpoint
 const refused = (endpoint: string) => ConnectError.at(endpoint, "Refused", "no one listens")
 
 /** A network whose endpoints answer as the test says, and a diary of what happened when. */
-const makeWorld = (settings: Partial<Supervised<string, Session>> & { readonly hosts?: string } = {}) => {
+const makeWorld = (
+  settings: Partial<Supervised<string, Session>> & { readonly hosts?: string; readonly strategy?: Strategy<string> } =
+    {}
+) => {
   const diary: Array<string> = []
   const sessions: Array<Session> = []
   const opened: Array<Exit.Exit<void, ConnectError>> = []
@@ -44,8 +49,10 @@ const makeWorld = (settings: Partial<Supervised<string, Session>> & { readonly h
     })
   const [first = "a", ...others] = (settings.hosts ?? "a").split("")
   const options: Supervised<string, Session> = {
-    endpoints: [first, ...others],
-    strategy: "round-robin",
+    rounds: Rounds.fixed([first, ...others], settings.strategy ?? "round-robin"),
+    addresses: () => Effect.succeed([undefined]),
+    leave: Effect.void,
+    isLeaving: (fault) => fault._tag === "ConnectionClosed" && fault.code === 320,
     dial: (endpoint) =>
       Effect.gen(function*() {
         yield* note(`dial ${endpoint}`)
@@ -71,10 +78,13 @@ const makeWorld = (settings: Partial<Supervised<string, Session>> & { readonly h
   }
   return {
     world,
-    run: supervise(options, (exit) => {
-      opened.push(exit)
-      diary.push(Exit.isSuccess(exit) ? "first" : "never")
-    })
+    run: Effect.flatMap(
+      makeSupervisor(options, (exit) => {
+        opened.push(exit)
+        diary.push(Exit.isSuccess(exit) ? "first" : "never")
+      }),
+      (supervisor) => Effect.map(supervisor.run, ({ fault }) => fault)
+    )
   }
 }
 

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
@@ -262,7 +263,18 @@ const connectionModule: Members<typeof Connection, "TypeId" | "Connection"> = {
   make: another,
   makeConfig: (ground) => Connection.makeConfig(config(ground)),
   layer: ({ url }) => Layer.build(Connection.layer({ url })),
-  layerConfig: (ground) => Layer.build(Connection.layerConfig(config(ground)))
+  layerConfig: (ground) => Layer.build(Connection.layerConfig(config(ground))),
+  ensure: {
+    "": (ground) => Connection.ensure(ground.confirm.publish(to(ground))),
+    "of what fails at first": () => {
+      let count = 0
+      return Connection.ensure(Effect.suspend(() => count++ < 2 ? Effect.fail("once more") : Effect.void), {
+        schedule: Schedule.recurs(3),
+        while: () => true
+      })
+    }
+  },
+  ensureConnection: () => Connection.ensureConnection()
 }
 
 const connection: Members<Connection.Connection, typeof Connection.TypeId | "core"> = {
@@ -272,6 +284,25 @@ const connection: Members<Connection.Connection, typeof Connection.TypeId | "cor
     Effect.raceFirst(Stream.runHead(connection.recoveries), Effect.repeatN(Effect.yieldNow(), 5)),
   info: ({ connection }) => connection.info,
   isOpen: ({ connection }) => connection.isOpen,
+  ready: {
+    "": ({ connection }) => connection.ready(),
+    "of a lazy one": ({ url }) => Effect.flatMap(Connection.make({ url, lazy: true }), (own) => own.ready())
+  },
+  silence: ({ connection }) => connection.silence,
+  pause: (ground) => Effect.flatMap(another(ground), (own) => own.pause),
+  resume: (ground) => Effect.flatMap(another(ground), (own) => Effect.all([own.pause, own.resume, own.ready()])),
+  reconnectNow: (ground) => Effect.flatMap(another(ground), (own) => Effect.zipRight(own.reconnectNow, own.ready())),
+  switchEndpoint: {
+    "": (ground) => Effect.flatMap(another(ground), (own) => own.switchEndpoint(ground.url)),
+    "from a delay": (ground) =>
+      Effect.flatMap(another(ground), (own) => Effect.zipRight(own.pause, own.switchEndpoint(ground.url)))
+  },
+  clone: ({ connection }) => connection.clone({ name: "clone" }),
+  drainEvents: {
+    "": ({ connection, queue }) =>
+      Effect.all([connection.drainEvents(), Channel.queueExists(queue)], { concurrency: 2 }),
+    "without a wait": ({ connection }) => Effect.ignore(connection.drainEvents({ timeout: "0 seconds" }))
+  },
   isClosed: ({ connection }) => connection.isClosed,
   closed: {
     "": ({ connection }) => Effect.raceFirst(connection.closed, Effect.repeatN(Effect.yieldNow(), 5)),

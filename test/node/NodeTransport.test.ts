@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ChildProcess from "node:child_process"
 import Dns from "node:dns"
+import { syncBuiltinESMExports } from "node:module"
 import * as Net from "node:net"
 import { makeEnd, pattern, pipeContract, turns } from "../pipeContract.ts"
 import { dial, live, livePki, nodeServer, Pki, refusal, tcpResources, until } from "./sockets.ts"
@@ -117,6 +118,24 @@ describe("NodeTransport's faults of a dial", () => {
           spy.mockRestore()
         }
       }).pipe(Effect.provide(live)))
+
+    it.effect("resolves a name to all of its addresses, in the system's order, and an address to itself", () =>
+      Effect.gen(function*() {
+        const resolve = (yield* Transport.Transport).resolve ?? assert.fail("no resolver")
+        // The names that a module exports follow only then.
+        const follow = Effect.sync(() => syncBuiltinESMExports())
+        yield* Effect.addFinalizer(() => follow)
+        yield* lookUp((callback) =>
+          soon(() => callback(null, [{ address: "10.0.0.2", family: 4 }, { address: "::2", family: 6 }]))
+        )
+        yield* follow
+        assert.deepStrictEqual(yield* resolve({ host: "cluster", port: 1 }), ["10.0.0.2", "::2"])
+        assert.deepStrictEqual(yield* resolve({ host: "::1", port: 1 }), ["::1"])
+        yield* lookUp((callback) => soon(() => callback(dnsFault("ENOTFOUND"))))
+        yield* follow
+        const fault = yield* Effect.flip(resolve({ host: "gone", port: 1 }))
+        assert.deepStrictEqual(fault.attempts, [{ endpoint: "gone:1", reason: "Dns", text: "no such host" }])
+      }).pipe(Effect.scoped, Effect.provide(live)))
 
     it.scopedLive("Timeout: a name server that never answers is under the same bound", () =>
       Effect.gen(function*() {

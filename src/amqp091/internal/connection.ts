@@ -9,14 +9,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
-import type { CallError, ConnectionLost, FrameError, RecoverableError } from "../../AmqpError.ts"
-import { ConnectionClosed, NotReady, OperationTimeout } from "../../AmqpError.ts"
+import type { CallError, ConnectError, FrameError, RecoverableError } from "../../AmqpError.ts"
+import { ConnectionClosed, ConnectionLost, NotReady, OperationTimeout } from "../../AmqpError.ts"
 import type { Cell } from "../../internal/cell.ts"
 import type { Fork } from "../../internal/forks.ts"
 import type { Timed } from "../../internal/timer.ts"
 import { Timer } from "../../internal/timer.ts"
 import * as Metrics from "../../Metrics.ts"
-import type { Capabilities, Info, State } from "../Connection.ts"
+import type { Capabilities, Info, ServerEvent, State } from "../Connection.ts"
 import type { ConnectionOptions } from "../ConnectionOptions.ts"
 import * as Method from "../Method.ts"
 import type { BasicProperties } from "../Properties.ts"
@@ -27,11 +27,13 @@ import { ChannelCore } from "./channel.ts"
 import type { ChannelHost, ChannelOnSocket, Starving } from "./channelHost.ts"
 import type { ChannelSettings } from "./channelSettings.ts"
 import type { Dialled } from "./dial.ts"
+import { endpointOf } from "./endpoints.ts"
 import type { ContentMethod } from "./engine.ts"
 import type { LiveSocket, SocketEnd, SocketListener } from "./liveSocket.ts"
 import { toFault } from "./liveSocket.ts"
 import { Recovery } from "./recovery.ts"
 import { userOf } from "./sasl.ts"
+import { ServerEvents } from "./serverEvents.ts"
 
 // Publishers are suspended above this; the rest of the protocol is not.
 const highWaterMark = 1024 * 1024
@@ -50,6 +52,8 @@ export interface CoreOptions {
   readonly clock: Clock.Clock
   readonly fork: Fork
   readonly recovery: RecoveryOptions
+  /** Something needs a socket, and there is none: a lazy connection dials now. */
+  readonly wake: () => void
 }
 
 /** An update of the secret that the broker has not answered, and the secret it replaced. */
@@ -91,7 +95,10 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   private closing: ConnectionClosed | undefined
   /** When the answer to our goodbye is not awaited any more. */
   private closeDeadline = Infinity
-  private closedBy: CallError | undefined
+  private closedBy: ConnectionClosed | undefined
+  /** A socket that this side has left, and the connection has not: its end is no fault to recover from. */
+  private left: LiveSocket | undefined
+  private events: ServerEvents | undefined
   private epoch = 0
 
   constructor(options: CoreOptions) {
@@ -112,6 +119,16 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     return this.closing !== undefined
   }
 
+  /** Why there is nothing to come any more. */
+  get over(): ConnectionClosed | undefined {
+    return this.closedBy ?? this.closing
+  }
+
+  /** How long ago the broker was last heard of. */
+  get silence(): Duration.Duration | undefined {
+    return this.socket && Duration.millis(Math.max(0, this.now() - this.socket.engine.heartbeats.lastReceived))
+  }
+
   get hasRoom(): boolean {
     return this.socket !== undefined && this.socket.engine.output.pending < highWaterMark
   }
@@ -120,10 +137,11 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     return this.dialled?.tuning.channelMax ?? 0
   }
 
-  get info(): Info {
+  get info(): Omit<Info, "failover" | "alternates"> {
     const { dialled } = this
     return {
-      endpoint: dialled?.endpoint ?? "",
+      endpoint: dialled?.endpoint ?? endpointOf(this.options.options),
+      address: dialled?.address,
       epoch: this.epoch,
       options: dialled?.options ?? this.options.options,
       serverProperties: dialled?.serverProperties ?? {},
@@ -185,8 +203,8 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   }
 
   readonly refusal = (operation: string, publishes: boolean): CallError | undefined => {
-    if (this.closedBy !== undefined) return this.closedBy
-    if (this.closing !== undefined) return this.closing
+    if (this.over !== undefined) return this.over
+    if (this.socket === undefined) this.options.wake()
     if (this.options.whenDisconnected === "wait") return undefined
     if (this.state.unsafeGet()._tag === "Recovering") return new NotReady({ operation, reason: "Recovering" })
     if (this.socket === undefined) return new NotReady({ operation, reason: "Disconnected" })
@@ -229,7 +247,12 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
           { concurrency: "unbounded", discard: true }
         )
       )
-      return Effect.raceFirst(Effect.zipRight(topology, channels), this.ended(dialled))
+      // When the socket ends, so does what is restored on it.
+      const up = Effect.zipRight(
+        Effect.zipRight(topology, channels),
+        Effect.suspend(() => socket.ended === undefined ? Effect.void : this.ended(dialled))
+      )
+      return Effect.raceFirst(up, this.ended(dialled))
     })
   }
 
@@ -252,9 +275,12 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     this.recovery.ledger.forgetQueue(queue)
   }
 
-  /** Waits for the end of a socket. */
+  /** Waits for the end of a socket; one that was left on purpose ends for nobody: whoever left it goes on. */
   ended({ endpoint, socket }: Dialled): Effect.Effect<never, ConnectionLost | ConnectionClosed> {
-    return Effect.flatMap(socket.done, (end) => Effect.fail(this.faultOf(endpoint, end)))
+    return Effect.flatMap(
+      socket.done,
+      (end) => this.left === socket ? Effect.never : Effect.fail(this.faultOf(endpoint, end))
+    )
   }
 
   private faultOf(endpoint: string, end: SocketEnd): ConnectionLost | ConnectionClosed {
@@ -271,7 +297,9 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   }
 
   readonly onEnd = (end: SocketEnd): void => {
-    const fault = this.faultOf(this.socket?.endpoint ?? "", end)
+    const endpoint = this.socket?.endpoint ?? ""
+    const hasLeft = this.socket !== undefined && this.left === this.socket && this.closing === undefined
+    const fault = hasLeft ? new ConnectionLost({ reason: "Left", endpoint }) : this.faultOf(endpoint, end)
     this.socket = undefined
     this.isUp = false
     this.isBlocked = false
@@ -288,18 +316,40 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   end(cause: RecoverableError | undefined): void {
     if (this.closedBy !== undefined) return
     const { closing } = this
-    this.closedBy = closing ?? new ConnectionClosed({
+    this.closedBy = closing ?? this.closedFor(cause)
+    for (const channel of Array.from(this.channels)) channel.end(this.closedBy)
+    this.recovery.end()
+    this.events?.end(this.closedBy)
+    this.state.unsafeSet({ _tag: "Closed", cause: closing === undefined ? cause : undefined })
+    this.state.unsafeEnd()
+  }
+
+  private closedFor(cause: RecoverableError | undefined): ConnectionClosed {
+    return new ConnectionClosed({
       reason: "Recovery",
       endpoint: this.dialled?.endpoint ?? "",
       code: cause?._tag === "ConnectionClosed" ? cause.code : 0,
       text: cause?.message ?? "the connection is closed",
       cause
     })
-    for (const channel of Array.from(this.channels)) channel.end(this.closedBy)
-    this.recovery.end()
-    this.state.unsafeSet({ _tag: "Closed", cause: closing === undefined ? cause : undefined })
-    this.state.unsafeEnd()
   }
+
+  /** The first connect of a lazy connection failed: whoever waits for it fails, and the next use dials again. */
+  notConnected(cause: ConnectError): void {
+    const fault = this.closedFor(cause)
+    for (const channel of Array.from(this.channels)) channel.end(fault)
+  }
+
+  /** Says goodbye to the present socket, within the close timeout, while the connection goes on. */
+  readonly leave: Effect.Effect<void> = Effect.suspend(() => {
+    const { socket } = this
+    if (socket === undefined || this.closing !== undefined) return Effect.void
+    this.left = socket
+    return Effect.map(this.bidFarewell(socket, 200, "Left for another socket"), () => {
+      // Nobody waits for the answer of a broker that blocks us, nor does who is interrupted meanwhile.
+      socket.abandon({ _tag: "CloseOk" })
+    })
+  })
 
   /** Marks the end, says goodbye on the wire, and waits for the answer, for the close timeout at most. */
   sayGoodbye(code: number, text: string): Effect.Effect<unknown> {
@@ -309,6 +359,10 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     this.readingMayChange()
     const { socket } = this
     if (socket === undefined) return Effect.void
+    return this.bidFarewell(socket, code, text)
+  }
+
+  private bidFarewell(socket: LiveSocket, code: number, text: string): Effect.Effect<unknown> {
     socket.engine.close(code, text)
     socket.flushNow()
     // A broker that blocks us does not read, and so would not answer.
@@ -321,7 +375,18 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
 
   // --- What the socket brings ---
 
+  /** Waits for what the broker says next, from the first time this is asked on. */
+  drainEvents(limit: Duration.Duration | undefined): Effect.Effect<ServerEvent, OperationTimeout | ConnectionClosed> {
+    return Effect.suspend(() => {
+      if (this.over !== undefined) return Effect.fail(this.over)
+      this.options.wake()
+      this.events ??= new ServerEvents()
+      return this.events.next(limit)
+    })
+  }
+
   readonly onMethod = (number: number, method: Method.Method): void => {
+    this.events?.saw(number, method)
     if (number !== 0) return this.carried[number]?.onMethod(method)
     switch (method._tag) {
       case "ConnectionBlocked":
@@ -402,9 +467,13 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     method: ContentMethod,
     properties: BasicProperties,
     body: Uint8Array
-  ): void => this.carried[number]?.onContent(method, properties, body)
+  ): void => {
+    this.events?.saw(number, method)
+    this.carried[number]?.onContent(method, properties, body)
+  }
 
   readonly onChannelClosed = (number: number, close: Method.ChannelClose): void => {
+    this.events?.saw(number, close)
     const channel = this.carried[number]
     this.carried[number] = undefined
     channel?.onClosed(close)

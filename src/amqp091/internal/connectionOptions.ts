@@ -255,6 +255,9 @@ export const fromInput = (input: { readonly [key: string]: unknown }): Draft => 
 
 // --- Layers ---
 
+const isSecretAlone = (draft: Draft): draft is Draft & { readonly password: Credentials.Secret } =>
+  draft.password !== undefined && draft.username === undefined && draft.mechanisms === undefined
+
 /**
  * `upper` wins, parameter by parameter; a user is replaced as a whole, but a password alone goes with the user below.
  *
@@ -267,6 +270,12 @@ export const merge = (lower: Draft, upper: Draft): Draft => {
     merged.username = undefined
     merged.password = undefined
     merged.mechanisms = undefined
+  } else if (lower.credentials !== undefined && isSecretAlone(upper)) {
+    const { password } = upper
+    const [first, ...others] = lower.credentials
+    const renewed = (each: Credentials.Credentials) => Credentials.withSecret(each, password)
+    merged.credentials = [renewed(first), ...others.map(renewed)]
+    merged.password = undefined
   } else if (upper.username !== undefined || upper.password !== undefined || upper.mechanisms !== undefined) {
     merged.credentials = undefined
     if (upper.username !== undefined) merged.password = upper.password

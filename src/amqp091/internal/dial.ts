@@ -21,6 +21,7 @@ import * as ConnectionOptions from "../ConnectionOptions.ts"
 import type { FieldTable } from "../FieldTable.ts"
 import type * as Method from "../Method.ts"
 import { capabilitiesOf } from "./capabilities.ts"
+import { endpointOf } from "./endpoints.ts"
 import type { Tuning } from "./engine.ts"
 import { LiveSocket } from "./liveSocket.ts"
 import type { SocketEnd } from "./liveSocket.ts"
@@ -30,6 +31,7 @@ import * as Sasl from "./sasl.ts"
 export interface Dialled {
   readonly socket: LiveSocket
   readonly endpoint: string
+  readonly address: string | undefined
   readonly serverProperties: FieldTable
   readonly capabilities: Capabilities
   readonly options: ConnectionOptions.ConnectionOptions
@@ -116,10 +118,6 @@ const toConnectError = (endpoint: string, stage: Stage, end: SocketEnd, tells: b
   }
 }
 
-/** The endpoint as errors, states and logs name it. @internal */
-export const endpointOf = ({ host, port }: ConnectionOptions.ConnectionOptions): string =>
-  `${host.includes(":") ? `[${host}]` : host}:${port}`
-
 /** What a dial is told besides the endpoint's options. @internal */
 export interface DialSettings {
   readonly transport: Context.Tag.Service<Transport>
@@ -132,9 +130,10 @@ export interface DialSettings {
   readonly requires: ReadonlyArray<keyof Capabilities>
 }
 
-/** Dials one endpoint; the socket goes with the scope. @internal */
+/** Dials one address of an endpoint; the socket goes with the scope. @internal */
 export const dial = (
   options: ConnectionOptions.ConnectionOptions,
+  address: string | undefined,
   settings: DialSettings
 ): Effect.Effect<Dialled, ConnectError, Scope.Scope> =>
   Effect.suspend(() => {
@@ -147,6 +146,7 @@ export const dial = (
         scheme: options.scheme,
         host: options.host,
         port: options.port,
+        address,
         tls: options.tls,
         tcp: options.tcp,
         connectTimeout: options.socketTimeout ?? undefined
@@ -243,6 +243,7 @@ export const dial = (
       return {
         socket,
         endpoint,
+        address,
         serverProperties: start.serverProperties,
         capabilities,
         options,

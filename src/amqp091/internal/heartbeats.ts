@@ -12,7 +12,7 @@ const grace = 100
 export class Heartbeats {
   /** In milliseconds; 0 is off. */
   interval = 0
-  private lastReceived = 0
+  lastReceived = 0
   private lastSent = 0
   /** While we do not read, the peer's silence says nothing. */
   private reading = true

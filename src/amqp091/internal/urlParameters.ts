@@ -211,6 +211,21 @@ export const read = (url: AmqpUrl, options: ReadOptions): Draft => {
   return draft
 }
 
+/** What a member does not say is the first one's, but for host and port. */
+const inherit = (first: Draft, own: Draft): Draft => {
+  // Who writes amqp: for one member means it plain, whatever TLS the first one asks for.
+  const isPlain = own.scheme !== undefined && own.scheme !== "amqps" && first.scheme === "amqps"
+  return merge({ ...first, port: undefined, host: undefined, tls: isPlain ? undefined : first.tls, warnings: [] }, own)
+}
+
+const unsaid = (member: ListMember, options: ReadOptions): Draft => {
+  const draft = read(member.url, options)
+  return member.bare ? { ...draft, scheme: undefined } : draft
+}
+
+/** A member of a list whose first one is there already. @internal */
+export const readMember = (first: Draft, member: ListMember): Draft => inherit(first, unsaid(member, {}))
+
 /**
  * What the members of a failover list state: each inherits from the first what it leaves out, but never its port.
  *
@@ -221,25 +236,12 @@ export const readList = (
   options: ReadOptions
 ): readonly [Draft, ...Array<Draft>] => {
   const [firstMember, ...rest] = members
-  const unsaid = (member: ListMember): Draft => {
-    const draft = read(member.url, options)
-    return member.bare ? { ...draft, scheme: undefined } : draft
-  }
-  const first = unsaid(firstMember)
+  const first = unsaid(firstMember, options)
   return [
     first,
     ...rest.map((member) => {
-      const own = unsaid(member)
-      // Who writes amqp: for one member means it plain, whatever TLS the first one asks for.
-      const isPlain = own.scheme !== undefined && own.scheme !== "amqps" && first.scheme === "amqps"
-      const inherited: Draft = {
-        ...first,
-        port: undefined,
-        host: undefined,
-        tls: isPlain ? undefined : first.tls,
-        warnings: []
-      }
-      const draft = merge(inherited, own)
+      const own = unsaid(member, options)
+      const draft = inherit(first, own)
       const mixed = [
         ...(own.scheme === undefined || own.scheme === (first.scheme ?? "amqp") ? [] : ["scheme"]),
         ...((draft.vhost ?? "/") === (first.vhost ?? "/") ? [] : ["vhost"]),
