@@ -381,6 +381,35 @@ export class ContentError extends Data.TaggedError("ContentError")<{
 }
 
 /**
+ * The kinds of {@link PoolError}.
+ *
+ * `Exhausted`: everything is in use, and the borrower would not wait. `Timeout`: nothing came free in time.
+ * `LimitExceeded`: more than the pool may hold was asked for, or fewer than are in use. `Released`: the lease has ended.
+ * `Closed`: the pool is closed, or took the lease away.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type PoolReason = "Exhausted" | "Timeout" | "LimitExceeded" | "Released" | "Closed"
+
+/**
+ * A pool cannot give, or take back, what it is asked to.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class PoolError extends Data.TaggedError("PoolError")<{
+  readonly reason: PoolReason
+  /** What it is a pool of. */
+  readonly pool: string
+  readonly text: string
+}> {
+  override get message() {
+    return `Pool of ${this.pool}: ${this.text} (${this.reason})`
+  }
+}
+
+/**
  * A port could not be listened on.
  *
  * @since 0.1.0
@@ -500,8 +529,8 @@ const isTagged = (u: unknown): u is { readonly _tag: string } =>
   typeof u === "object" && u !== null && "_tag" in u && typeof u._tag === "string"
 
 /**
- * Whether trying the same operation again later may succeed: the connection was away, slow or not ready, or a message
- * was refused for the moment. A fault of the request itself (no such queue, access refused) is not transient.
+ * Whether trying the same operation again later may succeed: the connection was away, slow or not ready, a pool had
+ * nothing left, or a message was refused for the moment. A fault of the request itself (no such queue, access refused) is not transient.
  *
  * @since 0.1.0
  * @category guards
@@ -521,6 +550,8 @@ export const isTransient = (error: unknown): boolean => {
       return error instanceof ConnectError &&
         (error.reason === "Refused" || error.reason === "Timeout" || error.reason === "Dns" ||
           error.reason === "Credentials" || error.reason === "Discovery")
+    case "PoolError":
+      return error instanceof PoolError && (error.reason === "Exhausted" || error.reason === "Timeout")
     case "ChannelError":
       return error instanceof ChannelError && error.reason === "ResourceLocked"
     default:

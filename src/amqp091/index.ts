@@ -5,8 +5,10 @@
  */
 export * as Arguments from "./Arguments.ts"
 export * as Channel from "./Channel.ts"
+export * as ChannelPool from "./ChannelPool.ts"
 export * as Connection from "./Connection.ts"
 export * as ConnectionOptions from "./ConnectionOptions.ts"
+export * as ConnectionPool from "./ConnectionPool.ts"
 export * as Consumer from "./Consumer.ts"
 export * as FieldTable from "./FieldTable.ts"
 export * as Frame from "./Frame.ts"

@@ -3,7 +3,16 @@
  */
 import { assert } from "@effect/vitest"
 import { AmqpError, type Transport } from "effect-amqp"
-import { Arguments, Channel, Connection, FieldTable, Frame, Message, type Method } from "effect-amqp/amqp091"
+import {
+  Arguments,
+  Channel,
+  ChannelPool,
+  Connection,
+  FieldTable,
+  Frame,
+  Message,
+  type Method
+} from "effect-amqp/amqp091"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
@@ -180,6 +189,10 @@ const nacked = rabbit(({ channel }) =>
   })
 )
 
+/** What becomes of a pool of one channel. */
+const pooled = (provoke: (pool: ChannelPool.ChannelPool) => Provoked<Scope.Scope>) =>
+  rabbit(({ connection }) => Effect.flatMap(on(connection, ChannelPool.make({ limit: 1 })), provoke))
+
 const nowhere = { routingKey: "nobody-has-this", mandatory: true, content: "" }
 const json = Message.json(Schema.Struct({ n: Schema.Number }))
 const decoding = (content: string | Uint8Array, properties = {}) =>
@@ -324,6 +337,15 @@ export const everyFault: Table = {
       "../amqp091/Publisher.test.ts",
       "refuses a content above its limit before it is sent, alone or among many"
     )
+  },
+  PoolError: {
+    Exhausted: pooled((pool) => Effect.zipRight(pool.get(), Effect.flip(pool.get({ wait: false })))),
+    Timeout: pooled((pool) => Effect.zipRight(pool.get(), Effect.flip(pool.get({ timeout: "10 millis" })))),
+    LimitExceeded: pooled((pool) => Effect.flip(pool.grow(2))),
+    Released: pooled((pool) =>
+      Effect.flatMap(Effect.scoped(pool.get()), (channel) => Effect.flip(channel.publish({ content: "" })))
+    ),
+    Closed: pooled((pool) => Effect.zipRight(pool.closeAll, Effect.flip(pool.get())))
   },
   ListenError: {
     AddressInUse: own("ListenError.test.ts", "on TCP: on a port that is taken, AddressInUse, and which it is"),

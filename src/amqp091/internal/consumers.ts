@@ -55,6 +55,10 @@ export class Consumers {
     this.settling = settling
   }
 
+  get isEmpty(): boolean {
+    return this.byTag.size === 0
+  }
+
   get someFull(): boolean {
     for (const consumer of this.byTag.values()) if (consumer.isFull) return true
     return false

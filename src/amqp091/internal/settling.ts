@@ -39,6 +39,11 @@ export class Settling implements Settler {
     this.settler = settler
   }
 
+  /** Nothing that was delivered is left to settle. */
+  get isClear(): boolean {
+    return this.unsettled.size === 0 && !this.recovering
+  }
+
   /** The life is over: nothing of it can be settled any more. */
   end(): void {
     this.life++
