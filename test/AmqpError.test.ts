@@ -20,6 +20,7 @@ const one = {
   ConsumerCancelled: new AmqpError.ConsumerCancelled({ reason: "AckTimeout", consumerTag: "c", queue: "q" }),
   ConsumerOverflow: new AmqpError.ConsumerOverflow({ consumerTag: "c", bytes: 7 }),
   SettleError: new AmqpError.SettleError({ reason: "Stale", deliveryTag: 9 }),
+  PoolError: new AmqpError.PoolError({ reason: "Exhausted", pool: "channels", text: "all 8 are in use" }),
   ListenError: new AmqpError.ListenError({ reason: "Denied", address: endpoint, text: "not allowed" }),
   FrameError: new AmqpError.FrameError({ reason: "Length", field: "queue.declare.queue", offset: 4 })
 }
@@ -39,6 +40,7 @@ const said: Record<keyof typeof one, ReadonlyArray<string>> = {
   ConsumerCancelled: ["c", "q", "AckTimeout"],
   ConsumerOverflow: ["c", "7"],
   SettleError: ["9", "Stale"],
+  PoolError: ["channels", "all 8 are in use", "Exhausted"],
   ListenError: [endpoint, "not allowed", "Denied"],
   FrameError: ["queue.declare.queue", "4", "Length"]
 }
@@ -76,7 +78,8 @@ describe("isTransient", () => {
       "OperationTimeout",
       "NotReady",
       "PublishNacked",
-      "OutcomeUnknown"
+      "OutcomeUnknown",
+      "PoolError"
     ])
   })
 
@@ -86,6 +89,9 @@ describe("isTransient", () => {
     }
     for (const reason of ["Client", "Recovery"] as const) {
       assert.isFalse(AmqpError.isTransient(new AmqpError.ConnectionClosed({ reason, endpoint, code: 200, text: "" })))
+    }
+    for (const reason of ["LimitExceeded", "Released", "Closed"] as const) {
+      assert.isFalse(AmqpError.isTransient(new AmqpError.PoolError({ reason, pool: "channels", text: "" })))
     }
     for (const other of [undefined, null, "ConnectionLost", new Error("x"), { _tag: "Other" }]) {
       assert.isFalse(AmqpError.isTransient(other))

@@ -163,39 +163,46 @@ const view = ({ core }: Item, lease: Lease<Item>): Leased => {
   }
 }
 
-const isFree = ({ core }: Connection): boolean => {
+const isUp = ({ core }: Connection): boolean => {
   const { _tag } = core.state.unsafeGet()
   return _tag === "Open" || _tag === "Blocked"
 }
+
+/** A connection, and how many of the pool's channels are on it. */
+interface Place {
+  readonly connection: Connection
+  channels: number
+}
+
+const byRoom = Order.combine(
+  Order.mapInput(Order.boolean, ({ connection }: Place) => !isUp(connection)),
+  Order.mapInput(Order.number, ({ channels }: Place) => channels)
+)
 
 /** Opens channels where there are fewest so far, of the connections that are up; where one has no number left, elsewhere. */
 const spreading = (
   connections: Arr.NonEmptyReadonlyArray<Connection>,
   settings: ChannelSettings
 ): Effect.Effect<Item, CallError, Scope.Scope> => {
-  const places = Arr.map(connections, (connection) => ({ connection, channels: 0 }))
-  const byRoom = Order.combine(
-    Order.mapInput(Order.boolean, ({ connection }: (typeof places)[number]) => !isFree(connection)),
-    Order.mapInput(Order.number, ({ channels }: (typeof places)[number]) => channels)
-  )
-  const openIn = (place: (typeof places)[number]) =>
+  const openAt = (place: Place) =>
     Effect.zipRight(
       Effect.acquireRelease(Effect.sync(() => place.channels++), () => Effect.sync(() => place.channels--)),
       Effect.map(openOn(place.connection.core, settings), (core): Item => ({ core, channel: confirm(core) }))
     )
-  return Effect.flatMap(Effect.scope, (scope) =>
+  const openIn = (scope: Scope.Scope, places: Arr.NonEmptyReadonlyArray<Place>): Effect.Effect<Item, CallError> =>
     Effect.suspend(() => {
-      const [first, ...others] = Arr.sort(places, byRoom)
-      return others.reduce(
-        (opened, place) =>
-          Effect.catchIf(
-            opened,
-            (error) => error._tag === "ChannelError" && error.reason === "NoFreeChannels",
-            () => attemptIn(scope, openIn(place))
-          ),
-        attemptIn(scope, openIn(first))
-      )
-    }))
+      const [best, ...others] = Arr.sort(places, byRoom)
+      const opened = attemptIn(scope, openAt(best))
+      return Arr.isNonEmptyArray(others)
+        ? Effect.catchIf(
+          opened,
+          (error) => error._tag === "ChannelError" && error.reason === "NoFreeChannels",
+          () => openIn(scope, others)
+        )
+        : opened
+    })
+  const places = Arr.map(connections, (connection): Place => ({ connection, channels: 0 }))
+  return Effect.flatMap(Effect.scope, (scope) => openIn(scope, places))
 }
 
 /** Opens in a scope of its own, which ends with the outer one, or with the attempt. */
