@@ -29,6 +29,8 @@ export interface Case {
   /** Unconfirmed publishes at most, loops that publish. */
   readonly window?: number | undefined
   readonly channels?: number | undefined
+  /** Through a pool of so many channels. */
+  readonly pool?: number | undefined
   readonly consumers?: number | undefined
 }
 
@@ -63,6 +65,14 @@ export const cases: ReadonlyArray<Case> = [
   ...sizes.map((size) => sized("publish, no confirm", size, { kind: "stream", target: publishTarget[size] })),
   ...[100, KiB].map((size) => sized("publish, confirmed, window of 1000", size, { kind: "window", target: 0.35 })),
   sized("publish, confirmed, 1000 loops", KiB, { kind: "loops", window: 1000, target: 0.9 }),
+  sized("publish, confirmed, 1000 loops, pool of 8 channels", KiB, {
+    kind: "loops",
+    window: 1000,
+    pool: 8,
+    clients: ours,
+    beside: "publish, confirmed, 1000 loops, 1 KiB",
+    target: 1.25
+  }),
   sized("publish, confirmed, one at a time", KiB, { kind: "loops", window: 1, count: 10_000 }),
   ...sizes.map((size) =>
     sized("consume, no ack, by chunk", size, {

@@ -50,6 +50,8 @@ export interface ConsumeOptions {
 export interface Link {
   /** `window`: the most unconfirmed publishes of a channel, where the client wants to know. */
   readonly publishers: (confirms: boolean, channels: number, window?: number) => Promise<ReadonlyArray<Publisher>>
+  /** A publisher for `loops` through a pool of so many channels, all of them open. */
+  readonly pooled?: ((channels: number) => Promise<Publisher>) | undefined
   /** Opens a consumer for each queue on one channel, and takes deliveries until all have come. */
   readonly consume: (options: ConsumeOptions, receiver: Receiver) => Promise<void>
   readonly close: () => Promise<void>

@@ -88,12 +88,14 @@ const brokerCpu = async (publisher: Publisher): Promise<number> => (await publis
 
 const publish = async (
   link: Link,
-  { channels = 1, count, kind, name, size, window = 1000 }: Case,
+  { channels = 1, count, kind, name, pool, size, window = 1000 }: Case,
   client: ClientName
 ) => {
   const bodies = bodiesOf(size)
   const account = new Account()
-  const publishers = await link.publishers(kind !== "stream", channels, kind === "window" ? window : undefined)
+  const publishers = pool === undefined
+    ? await link.publishers(kind !== "stream", channels, kind === "window" ? window : undefined)
+    : [await link.pooled!(pool)] // such a case names the clients that have it
   const first = publishers[0]!
   const each = Math.max(1, Math.floor(count / channels))
   const run = async (count: number) => {
@@ -113,7 +115,7 @@ const publish = async (
   const { cpu, wall } = await measure(() => run(each))
   const total = each * channels
   const brokerAfter = await brokerCpu(first)
-  await account.check(first, channels === 1)
+  await account.check(first, channels === 1 && pool === undefined)
   return { case: name, client, value: cpu / total, wall: wall / total, broker: (brokerAfter - broker) / total }
 }
 

@@ -22,10 +22,12 @@ import type { Lease } from "../internal/poolMember.ts"
 import type * as Pool from "../Pool.ts"
 import type * as Channel from "./Channel.ts"
 import { Connection } from "./Connection.ts"
-import type { ChannelCore, ChannelSettings } from "./internal/channel.ts"
+import type { ChannelCore } from "./internal/channel.ts"
 import { confirm } from "./internal/channelModes.ts"
+import type { ChannelSettings } from "./internal/channelSettings.ts"
 import { refused } from "./internal/consuming.ts"
 import { openOn } from "./internal/openOn.ts"
+import { publishShared } from "./internal/pooledPublish.ts"
 import type { Message } from "./Message.ts"
 
 /**
@@ -75,8 +77,8 @@ export type OrPoolError<T> = T extends Effect.Effect<infer A, infer E, infer R> 
 export interface ChannelPool extends Pool.Pool<Leased, CallError> {
   readonly [TypeId]: TypeId
   /**
-   * Publishes on whichever channel has least to do, beside other publishes: an unused one, or a shared one that has room in
-   * its window, or a new one. Ends and fails as `ConfirmChannel.publish` does; each fiber hears of its own message alone.
+   * Publishes beside other publishes, on a channel that has room in its window: one that is shared already, for the broker
+   * answers for many at once, else an idle one, else a new one. Ends and fails as `ConfirmChannel.publish` does; each fiber hears of its own message alone.
    */
   readonly publish: (message: Message) => Effect.Effect<void, ConfirmError | PoolError>
   /** Publishes many in order, on one channel beside other publishes, and waits for all their confirms. */
@@ -116,7 +118,7 @@ const isFault = (fault: unknown): boolean =>
   isConnectionError(fault) || (isChannelError(fault) && (fault.code !== 0 || fault.reason === "Closed"))
 
 const takeBack = (prefetch: number) => ({ core }: Item, exit: Exit.Exit<unknown, unknown>): boolean => {
-  core.prefetch = prefetch
+  core.prefetch.ofConsumers = prefetch
   return core.settling.isClear && core.consumers.isEmpty &&
     (Exit.isSuccess(exit) || !Chunk.some(Cause.failures(exit.cause), isFault))
 }
@@ -232,14 +234,15 @@ export const makeOver = (
   options: Options = {}
 ): Effect.Effect<ChannelPool, CallError | PoolError, Scope.Scope> =>
   Effect.gen(function*() {
-    const { check, guarantee, prefetch = 100, window = 1000 } = options
+    const { check, guarantee, noWait, prefetch = 100, window = 1000 } = options
     yield* within("prefetch", prefetch, 0, 0xffff)
     yield* within("window", window, 1, 1_000_000)
     const settings: ChannelSettings = {
       mode: "confirm",
       prefetch,
       window,
-      atEnd: guarantee === "at-least-once" ? "resend" : "fail"
+      atEnd: guarantee === "at-least-once" ? "resend" : "fail",
+      noWait
     }
     const core = yield* makePool<Item, Leased, CallError>({
       name: "channels",
@@ -253,24 +256,28 @@ export const makeOver = (
       crowd: window
     }, options)
 
-    /** On the path of every message: no lease, no scope. */
     const sharing = <E>(
       publish: (channel: Channel.ConfirmChannel) => Effect.Effect<void, E>
     ): Effect.Effect<void, E | CallError | PoolError> =>
-      Effect.uninterruptibleMask((restore) => {
-        const on = (member: ReturnType<typeof core.takeShared> & {}): Effect.Effect<void, E> =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(core.acquire(restore, true), (member) =>
           Effect.flatMap(Effect.exit(restore(publish(member.item.channel))), (exit) => {
             core.giveBack(member)
             return exit
-          })
-        const member = core.takeShared()
-        return member === undefined ? Effect.flatMap(core.acquire(restore, true), on) : on(member)
-      })
+          }))
+      )
 
     return {
       ...core.pool,
       [TypeId]: TypeId,
-      publish: (message) => sharing((channel) => channel.publish(message)),
+      publish: (message) =>
+        publishShared(
+          core,
+          message,
+          sharing((channel) =>
+            channel.publish(message)
+          )
+        ),
       publishAll: (messages) => sharing((channel) => channel.publishAll(messages))
     } satisfies ChannelPool
   })

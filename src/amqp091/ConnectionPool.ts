@@ -137,8 +137,11 @@ const view = (connection: Connection.Connection, lease: Lease<Connection.Connect
     get core() {
       const fault = over()
       if (fault === undefined) return connection.core
-      // All that opens a channel asks it for a refusal first.
-      const core: ConnectionCore = Object.create(connection.core, { refusal: { value: () => fault } })
+      // All that opens a channel asks it for a refusal first, or for the shared one.
+      const core: ConnectionCore = Object.create(connection.core, {
+        refusal: { value: () => fault },
+        shared: { value: Effect.fail(fault) }
+      })
       return core
     }
   }

@@ -51,7 +51,7 @@ export class PoolCore<A, V extends object, E> {
   private readonly members = new Set<Member<A>>()
   /** The warmest last. */
   private readonly idle: Array<Member<A>> = []
-  private readonly sharing = new Set<Member<A>>()
+  private readonly sharing: Array<Member<A>> = []
   private readonly leases = new Set<Lease<A>>()
   private readonly leaseOf = new WeakMap<object, Lease<A>>()
   private readonly line = new Line<A, E>()
@@ -90,6 +90,7 @@ export class PoolCore<A, V extends object, E> {
 
   /** One that can be lent: of those that are ready the warmest. What is broken or too old is closed on the way. */
   private takeIdle(): Member<A> | undefined {
+    if (this.idle.length === 0) return undefined
     const now = this.clock.unsafeCurrentTimeMillis()
     const unready: Array<Member<A>> = []
     let found: Member<A> | undefined
@@ -108,17 +109,38 @@ export class PoolCore<A, V extends object, E> {
     return member.isSpoilt || now - member.openedAt >= this.lifeMillis || this.spec.isBroken(member.item)
   }
 
+  /** One that is shared already and has room: the fewer are used, the more the broker answers for at once. */
+  private uncrowded(): Member<A> | undefined {
+    for (const member of this.sharing) {
+      if (member.borrowers < this.crowd && !this.spec.isBroken(member.item)) return member
+    }
+    return undefined
+  }
+
   private leastCrowded(): Member<A> | undefined {
     let least: Member<A> | undefined
     for (const member of this.sharing) {
-      if (this.spec.isBroken(member.item)) continue
-      if (least === undefined || member.borrowers < least.borrowers) least = member
+      if ((least === undefined || member.borrowers < least.borrowers) && !this.spec.isBroken(member.item)) {
+        least = member
+      }
     }
     return least
   }
 
+  private share(member: Member<A>): void {
+    if (member.isShared) return
+    member.isShared = true
+    this.sharing.push(member)
+  }
+
+  private unshare(member: Member<A>): void {
+    if (!member.isShared) return
+    member.isShared = false
+    this.sharing.splice(this.sharing.indexOf(member), 1)
+  }
+
   private take(shared: boolean): Member<A> | undefined {
-    const member = this.takeIdle() ?? (shared ? this.leastCrowded() : undefined)
+    const member = shared ? this.uncrowded() ?? this.takeIdle() ?? this.leastCrowded() : this.takeIdle()
     if (member !== undefined) this.lend(member, shared)
     return member
   }
@@ -127,12 +149,12 @@ export class PoolCore<A, V extends object, E> {
     member.borrowers++
     if (!shared) return
     // Nobody joins before it was checked.
-    if (!this.mustCheck(member)) this.sharing.add(member)
+    if (!this.mustCheck(member)) this.share(member)
     if (member.borrowers > this.crowd && this.opening === 0 && this.hasRoom) this.startOpening(() => {})
   }
 
   /** Something that can be shared at once, without a wait or a check; given back by `giveBack`. */
-  takeShared(): Member<A> | undefined {
+  readonly takeShared = (): Member<A> | undefined => {
     if (this.isClosed || this.line.length > this.opening) return undefined
     const member = this.take(true)
     if (member === undefined || !this.mustCheck(member)) return member
@@ -141,7 +163,7 @@ export class PoolCore<A, V extends object, E> {
   }
 
   private mustCheck(member: Member<A>): boolean {
-    return this.spec.check !== undefined && !member.isFresh && !this.sharing.has(member)
+    return this.spec.check !== undefined && !member.isFresh && !member.isShared
   }
 
   /** Takes something for a borrower, who gives it back by `giveBack`. To be called where interruption is masked. */
@@ -185,7 +207,7 @@ export class PoolCore<A, V extends object, E> {
       if (check === undefined || !this.mustCheck(granted)) return Effect.succeed(granted)
       return Effect.matchEffect(check(granted.item), {
         onSuccess: () => {
-          if (waiter.shared && this.members.has(granted)) this.sharing.add(granted)
+          if (waiter.shared && this.members.has(granted)) this.share(granted)
           return Effect.succeed(granted)
         },
         onFailure: () => {
@@ -225,10 +247,10 @@ export class PoolCore<A, V extends object, E> {
     while (this.opening < wanted && this.hasRoom) this.startOpening(undefined)
   }
 
-  giveBack(member: Member<A>): void {
+  readonly giveBack = (member: Member<A>): void => {
     member.borrowers--
     if (member.borrowers > 0 || !this.members.has(member)) return
-    this.sharing.delete(member)
+    this.unshare(member)
     member.isFresh = false
     this.keep(member)
     this.serve()
@@ -439,7 +461,7 @@ export class PoolCore<A, V extends object, E> {
       lease.fault = this.fail("Closed", "the pool took the lease away")
       this.leases.delete(lease)
     }
-    this.sharing.delete(member)
+    this.unshare(member)
     this.retire(member)
   }
 

@@ -41,6 +41,8 @@ export class Member<A> {
   /** Opened for whoever gets it now: there is nothing to check. */
   isFresh = true
   isSpoilt = false
+  /** More may join its borrowers. */
+  isShared = false
 
   constructor(item: A, scope: Scope.CloseableScope, now: number) {
     this.item = item

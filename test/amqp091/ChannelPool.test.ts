@@ -405,9 +405,12 @@ const noMixing = (pool: ChannelPool.ChannelPool, queue: string, fibers: number, 
 describe("1,000 fibers on 8 channels", () => {
   it.scoped("each hear of their own messages alone: by ids, with returns among them", () =>
     Effect.gen(function*() {
-      const pool = yield* ChannelPool.make({ limit: 8, preconnect: 8 })
+      const pool = yield* ChannelPool.make({ limit: 8, preconnect: 8, window: 100 })
+      const broker = yield* Broker.Broker
+      const published = yield* broker.record({ last: 10_000 })
       yield* queueOf("q")
       assert.isAbove(yield* noMixing(pool, "q", 1000, 5), 3000)
+      assert.lengthOf(new Set((yield* published).map(({ channel }) => channel)), 8, "all of them were used")
       assert.deepStrictEqual(yield* pool.stats, { limit: 8, total: 8, active: 0, idle: 8, waiting: 0 })
     }).pipe(Effect.provide(Embedded)), 30_000)
 

@@ -170,6 +170,7 @@ describe("a lease that has ended", () => {
       const stale = yield* pool.use(Effect.succeed)
       released(yield* Effect.flip(on(stale)(Channel.make())))
       released(yield* Effect.flip(on(stale)(Channel.makeConfirm())))
+      released(yield* Effect.flip(on(stale)(Channel.shared)))
       released(yield* Effect.flip(on(stale)(Channel.queueExists("q"))))
       released(yield* Effect.flip(stale.updateSecret(Redacted.make("x"), "")))
       yield* stale.close()

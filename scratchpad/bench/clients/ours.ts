@@ -6,7 +6,16 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { Channel, Connection, Consumer, Frame, Message, Method, Properties } from "../../../src/amqp091/index.ts"
+import {
+  Channel,
+  ChannelPool,
+  Connection,
+  Consumer,
+  Frame,
+  Message,
+  Method,
+  Properties
+} from "../../../src/amqp091/index.ts"
 import { FrameParser } from "../../../src/amqp091/internal/frameParser.ts"
 import { NodeTransport } from "../../../src/node/index.ts"
 import { Transport } from "../../../src/Transport.ts"
@@ -27,20 +36,33 @@ const plainPublisher = (channel: Channel.Channel): Publisher => ({
   declare: (queue) => Effect.runPromise(channel.queueDeclare({ queue }))
 })
 
+const looping = (publish: (message: Message.Message) => Effect.Effect<void, unknown>): Publisher["loops"] =>
+(
+  bodies,
+  count,
+  loops
+) => {
+  const all = messages(bodies, count)
+  let next = 0
+  const loop = Effect.whileLoop({
+    while: () => next < count,
+    body: () => publish(all[next++]!),
+    step: () => {}
+  })
+  return Effect.runPromise(Effect.all(Array.makeBy(loops, () => loop), { concurrency: "unbounded", discard: true }))
+}
+
 const confirmPublisher = (channel: Channel.ConfirmChannel): Publisher => ({
   ...neither,
   window: (bodies, count) => Effect.runPromise(channel.publishAll(messages(bodies, count))),
-  loops: (bodies, count, loops) => {
-    const all = messages(bodies, count)
-    let next = 0
-    const loop = Effect.whileLoop({
-      while: () => next < count,
-      body: () => channel.publish(all[next++]!),
-      step: () => {}
-    })
-    return Effect.runPromise(Effect.all(Array.makeBy(loops, () => loop), { concurrency: "unbounded", discard: true }))
-  },
+  loops: looping(channel.publish),
   declare: (queue) => Effect.runPromise(channel.queueDeclare({ queue }))
+})
+
+const pooledPublisher = (pool: ChannelPool.ChannelPool): Publisher => ({
+  ...neither,
+  loops: looping(pool.publish),
+  declare: (queue) => Effect.runPromise(pool.use((channel) => channel.queueDeclare({ queue })))
 })
 
 const neither = {
@@ -101,6 +123,8 @@ const open = async (target: Target): Promise<Link> => {
           : Effect.map(Channel.make(), plainPublisher),
         channels
       )),
+    pooled: (channels) =>
+      onConnection(Effect.map(ChannelPool.make({ limit: channels, preconnect: channels }), pooledPublisher)),
     consume: (options, receiver) =>
       onConnection(Effect.gen(function*() {
         const channel = yield* Channel.make()
