@@ -7,6 +7,8 @@ import type { Connection } from "effect-amqp/amqp091"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as channelLayers from "../../scratchpad/examples/channelLayers.ts"
+import * as channelPool from "../../scratchpad/examples/channelPool.ts"
+import * as connectionPool from "../../scratchpad/examples/connectionPool.ts"
 import * as connectionStates from "../../scratchpad/examples/connectionStates.ts"
 import * as consuming from "../../scratchpad/examples/consuming.ts"
 import * as orders from "../../scratchpad/examples/orders.ts"
@@ -67,6 +69,25 @@ export const checks: Checks = {
   }),
   "channelLayers: what one channel deposits another withdraws, once": Effect.gen(function*() {
     assert.deepStrictEqual(yield* channelLayers.program, [Option.some("gold"), Option.none()])
+  }),
+  "channelPool: a thousand fibers hear of their own messages, and nothing stays borrowed": Effect.gen(function*() {
+    assert.deepStrictEqual(yield* Effect.provide(channelPool.program, channelPool.ChannelsLive), {
+      confirmed: 990,
+      returned: 10,
+      stored: 990,
+      active: 0,
+      isWithinLimit: true
+    })
+  }),
+  "connectionPool: lends, replaces, grows, refuses, ensures and closes": Effect.gen(function*() {
+    assert.deepStrictEqual(yield* connectionPool.program, {
+      used: true,
+      active: 1,
+      released: "ConnectionClosed",
+      refused: ["Exhausted", "LimitExceeded"],
+      ensured: true,
+      closed: "Closed"
+    })
   }),
   "consuming: settles one by one, by the batch, back, never and twice": Effect.gen(function*() {
     assert.deepStrictEqual(yield* consuming.program, {

@@ -17,6 +17,7 @@ import * as failover from "../../scratchpad/examples/failover.ts"
 import * as faultsOnDemand from "../../scratchpad/examples/faultsOnDemand.ts"
 import { Live, NetworkLive } from "../../scratchpad/examples/main.ts"
 import * as parameters from "../../scratchpad/examples/parameters.ts"
+import * as pooledTenants from "../../scratchpad/examples/pooledTenants.ts"
 import * as standaloneBroker from "../../scratchpad/examples/standaloneBroker.ts"
 import * as virtualHosts from "../../scratchpad/examples/virtualHosts.ts"
 import { checks } from "./checks.ts"
@@ -93,6 +94,15 @@ describe("connections", () => {
         Effect.provide(virtualHosts.BrokerLive)
       )
       assert.deepStrictEqual(result, { ofA: 2, ofB: 1, missing: "Vhost" })
+    }))
+
+  it.effect("pooledTenants: a pool for each tenant, by vhost and by URL", () =>
+    Effect.gen(function*() {
+      const result = yield* pooledTenants.program.pipe(
+        Effect.provide(pooledTenants.Tenants.Default),
+        Effect.provide(pooledTenants.BrokerLive)
+      )
+      assert.deepStrictEqual(result, { a: "tenant-a", b: "tenant-b", byUrl: "tenant-b" })
     }))
 
   it.effect("credentials: asks for a token at each dial", () =>

@@ -1,9 +1,19 @@
 /**
- * Every public operation of connections, channels, deliveries, publishers and consumers, as something that can be
+ * Every public operation of connections, channels, deliveries, publishers, consumers and pools, as something that can be
  * interrupted anywhere. A new one without a case here does not compile.
  */
-import type { Transport } from "effect-amqp"
-import { Channel, Connection, ConnectionOptions, Consumer, Message, Publisher, Topology } from "effect-amqp/amqp091"
+import type { Pool, Transport } from "effect-amqp"
+import {
+  Channel,
+  ChannelPool,
+  Connection,
+  ConnectionOptions,
+  ConnectionPool,
+  Consumer,
+  Message,
+  Publisher,
+  Topology
+} from "effect-amqp/amqp091"
 import * as Config from "effect/Config"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -385,6 +395,92 @@ const consumerModule: Members<typeof Consumer> = {
     )
 }
 
+// --- Pools ---
+
+const aPool = { limit: 2, preconnect: 1 }
+
+const channelPool =
+  (use: (pool: ChannelPool.ChannelPool, ground: Ground) => Effect.Effect<unknown, unknown, Scope.Scope>): Run =>
+  (ground) => Effect.flatMap(ChannelPool.make(aPool), (pool) => use(pool, ground))
+
+const connectionPool =
+  (use: (pool: ConnectionPool.ConnectionPool) => Effect.Effect<unknown, unknown, Scope.Scope>): Run => ({ url }) =>
+    Effect.flatMap(ConnectionPool.make({ url, ...aPool }), use)
+
+/** What all pools do; each is the try's own, so that what is left of it would be seen at the broker. */
+const poolMembers = <A>(
+  pooled: (use: (pool: Pool.Pool<A, unknown>) => Effect.Effect<unknown, unknown, Scope.Scope>) => Run
+): Members<Pool.Pool<A, unknown>> => ({
+  get: {
+    "": pooled((pool) => Effect.all([pool.get(), pool.get()])),
+    "while others wait": pooled((pool) =>
+      Effect.forEach([1, 2, 3, 4, 5], () => Effect.scoped(pool.get()), { concurrency: "unbounded" })
+    ),
+    "in its time": pooled((pool) => pool.get({ timeout: "1 minute" })),
+    "without waiting": pooled((pool) => pool.get({ wait: false }))
+  },
+  use: pooled((pool) =>
+    Effect.forEach([1, 2, 3], () => pool.use(() => Effect.yieldNow()), { concurrency: "unbounded" })
+  ),
+  replace: pooled((pool) => Effect.zipRight(Effect.flatMap(pool.get(), pool.replace), pool.get())),
+  grow: pooled((pool) => pool.grow(1, { connect: true })),
+  resize: {
+    "": pooled((pool) => pool.resize(1)),
+    "by force": pooled((pool) => Effect.zipRight(Effect.all([pool.get(), pool.get()]), pool.resize(1, { force: true })))
+  },
+  stats: pooled((pool) => pool.stats),
+  closeAll: {
+    "": pooled((pool) => pool.closeAll),
+    "while one is borrowed": pooled((pool) =>
+      Effect.flatMap(Effect.fork(pool.use(() => Effect.repeatN(Effect.yieldNow(), 5))), () => pool.closeAll)
+    )
+  },
+  forceCloseAll: {
+    "": pooled((pool) => Effect.zipRight(pool.get(), pool.forceCloseAll())),
+    "but for the pool": pooled((pool) =>
+      Effect.zipRight(pool.get(), Effect.zipRight(pool.forceCloseAll({ closePool: false }), pool.get()))
+    )
+  }
+})
+
+const channelPoolMembers: Members<ChannelPool.ChannelPool, typeof ChannelPool.TypeId | keyof Pool.Pool<never, never>> =
+  {
+    publish: {
+      "": channelPool((pool, ground) => pool.publish(to(ground))),
+      "of many": channelPool((pool, ground) =>
+        Effect.forEach(manyTo(ground), (message) => pool.publish(message), { concurrency: "unbounded" })
+      ),
+      "while all are borrowed": channelPool((pool, ground) =>
+        Effect.all([
+          Effect.scoped(Effect.zipRight(Effect.all([pool.get(), pool.get()]), Effect.repeatN(Effect.yieldNow(), 5))),
+          pool.publish(to(ground))
+        ], { concurrency: 2 })
+      )
+    },
+    publishAll: channelPool((pool, ground) => pool.publishAll(manyTo(ground)))
+  }
+
+const connectionPoolMembers: Members<
+  ConnectionPool.ConnectionPool,
+  typeof ConnectionPool.TypeId | keyof Pool.Pool<never, never>
+> = {
+  ensure: connectionPool((pool) => pool.ensure(Effect.scoped(Channel.make())))
+}
+
+const channelPoolModule: Members<typeof ChannelPool, "TypeId" | "ChannelPool"> = {
+  make: () => ChannelPool.make(aPool),
+  makeOver: ({ connection }) => ChannelPool.makeOver([connection, connection], aPool),
+  layer: () => Layer.build(ChannelPool.layer(aPool))
+}
+
+const connectionPoolModule: Members<typeof ConnectionPool, "TypeId" | "ConnectionPool"> = {
+  make: ({ url }) => ConnectionPool.make({ url, ...aPool }),
+  makeWith: (ground) => ConnectionPool.makeWith(another(ground), aPool),
+  fromConnection: (ground) => Effect.flatMap(another(ground), ConnectionPool.fromConnection),
+  layer: ({ url }) => Layer.build(ConnectionPool.layer({ url, ...aPool })),
+  layerConfig: (ground) => Layer.build(ConnectionPool.layerConfig(config(ground), aPool))
+}
+
 // --- All of them ---
 
 const forms = (subject: string, members: { readonly [name: string]: Runs }): ReadonlyArray<Case> =>
@@ -411,5 +507,11 @@ export const cases: ReadonlyArray<Case> = [
   ...forms("at most once", publisher("at-most-once")),
   ...forms("confirmed", publisher("confirmed")),
   ...forms("at least once", publisher("at-least-once")),
-  ...forms("Consumer", consumerModule)
+  ...forms("Consumer", consumerModule),
+  ...forms("ChannelPool", channelPoolModule),
+  ...forms("channelPool", poolMembers(channelPool)),
+  ...forms("channelPool", channelPoolMembers),
+  ...forms("ConnectionPool", connectionPoolModule),
+  ...forms("connectionPool", poolMembers(connectionPool)),
+  ...forms("connectionPool", connectionPoolMembers)
 ]

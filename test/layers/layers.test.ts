@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Transport } from "effect-amqp"
-import { Channel, Connection, ConnectionOptions } from "effect-amqp/amqp091"
+import { Channel, ChannelPool, Connection, ConnectionOptions, ConnectionPool } from "effect-amqp/amqp091"
 import { Broker } from "effect-amqp/broker"
 import { NodeTransport } from "effect-amqp/node"
 import * as Config from "effect/Config"
@@ -39,6 +39,16 @@ const publishAndGet = <C extends Channel.Channel | Channel.ConfirmChannel>(chann
     const got = yield* channel.get({ queue, noAck: true })
     assert.strictEqual(got._tag === "Some" ? got.value.delivery.text : "", "hello")
   })
+
+const usePool = Effect.flatMap(
+  ConnectionPool.ConnectionPool,
+  (pool) =>
+    pool.use((connection) =>
+      Effect.scoped(Effect.flatMap(Channel.makeConfirm(), publishAndGet)).pipe(
+        Effect.provideService(Connection.Connection, connection)
+      )
+    )
+)
 
 const connectionLayer = Connection.layer({ url: "memory://" })
 
@@ -114,6 +124,48 @@ describe("in memory", () => {
       Effect.flatMap(Channel.ConfirmChannel, publishAndGet),
       1
     ).pipe(Effect.provide(Broker.layerMemory)))
+
+  it.effect("ChannelPool.layer", () =>
+    leavesNothing(
+      ChannelPool.layer({ limit: 3, preconnect: 2 }).pipe(Layer.provide(connectionLayer)),
+      Effect.flatMap(ChannelPool.ChannelPool, (pool) =>
+        Effect.gen(function*() {
+          yield* pool.use((channel) => channel.queueDeclare({ queue: "pooled" }))
+          yield* pool.publish({ routingKey: "pooled", content: "hello" })
+          const got = yield* pool.use((channel) => channel.get({ queue: "pooled", noAck: true }))
+          assert.strictEqual(got._tag, "Some")
+        })),
+      2
+    ).pipe(Effect.provide(Broker.layerMemory)))
+
+  it.effect("ConnectionPool.layer", () =>
+    leavesNothing(
+      ConnectionPool.layer({ url: "memory://", limit: 2, preconnect: 1 }),
+      usePool,
+      0
+    ).pipe(Effect.provide(Broker.layerMemory)))
+
+  it.effect("ConnectionPool.layerConfig, by a ConfigProvider", () =>
+    leavesNothing(
+      ConnectionPool.layerConfig(ConnectionOptions.config("AMQP_URL"), { limit: 2, name: "by config" }),
+      Effect.zipRight(
+        usePool,
+        Effect.flatMap(Broker.Broker, (broker) =>
+          Effect.map(broker.connections, ([first]) => assert.strictEqual(first?.name, "by config")))
+      ),
+      0
+    ).pipe(
+      Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["AMQP_URL", "memory://guest:guest@localhost"]]))),
+      Effect.provide(Broker.layerMemory)
+    ))
+
+  it.effect("ConnectionPool.layerConfig without the configuration fails with a ConfigError that names it", () =>
+    Effect.gen(function*() {
+      const fault = yield* Effect.flip(Effect.scoped(
+        Layer.build(ConnectionPool.layerConfig(ConnectionOptions.config("AMQP_URL")))
+      ))
+      assert.include(String(fault), "AMQP_URL")
+    }).pipe(Effect.withConfigProvider(ConfigProvider.fromMap(new Map())), Effect.provide(Broker.layerMemory)))
 
   it.effect("both channels of one connection, side by side", () =>
     leavesNothing(
