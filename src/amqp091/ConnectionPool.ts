@@ -11,14 +11,19 @@ import * as Chunk from "effect/Chunk"
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import type { ConnectError } from "../AmqpError.ts"
-import { ConnectionClosed, isChannelError, isConnectionError, isTransient, PoolError } from "../AmqpError.ts"
+import {
+  ConnectError,
+  ConnectionClosed,
+  isChannelError,
+  isConnectionError,
+  isTransient,
+  PoolError
+} from "../AmqpError.ts"
 import * as ErrorPolicy from "../ErrorPolicy.ts"
 import { make as makePool } from "../internal/pool.ts"
 import type { Lease } from "../internal/poolMember.ts"
@@ -130,9 +135,25 @@ const view = (connection: Connection.Connection, lease: Lease<Connection.Connect
       text: lease.fault.message,
       cause: lease.fault
     })
+  const held = <A, E>(operation: Effect.Effect<A, E>): Effect.Effect<A, E | ConnectionClosed> =>
+    Effect.suspend((): Effect.Effect<A, E | ConnectionClosed> => over() ?? operation)
+  // What cannot fail is left undone: the connection is somebody else's.
+  const whileHeld = (operation: Effect.Effect<void>) =>
+    Effect.suspend(() => lease.fault === undefined ? operation : Effect.void)
   return {
     ...connection,
-    updateSecret: (secret, reason) => Effect.suspend(() => over() ?? connection.updateSecret(secret, reason)),
+    ready: (options) => held(connection.ready(options)),
+    drainEvents: (options) => held(connection.drainEvents(options)),
+    updateSecret: (secret, reason) => held(connection.updateSecret(secret, reason)),
+    switchEndpoint: (endpoint) =>
+      Effect.catchTag(
+        held(connection.switchEndpoint(endpoint)),
+        "ConnectionClosed",
+        (fault) => Effect.fail(ConnectError.at(fault.endpoint, "Refused", fault.text))
+      ),
+    pause: whileHeld(connection.pause),
+    resume: whileHeld(connection.resume),
+    reconnectNow: whileHeld(connection.reconnectNow),
     close: () => lease.end,
     get core() {
       const fault = over()
@@ -147,11 +168,7 @@ const view = (connection: Connection.Connection, lease: Lease<Connection.Connect
   }
 }
 
-// kombu's pool.ensure: interval_start 2, interval_step 2, interval_max 30.
-const patience = Schedule.modifyDelay(
-  Schedule.linear("2 seconds"),
-  (_, delay) => Duration.min(delay, "30 seconds")
-)
+const patience = Reconnect.kombu()
 
 const canBeHealed = (fault: unknown): boolean =>
   isTransient(fault) || (isConnectionError(fault) && !ErrorPolicy.isFinal(fault)) ||

@@ -173,6 +173,11 @@ describe("a lease that has ended", () => {
       released(yield* Effect.flip(on(stale)(Channel.shared)))
       released(yield* Effect.flip(on(stale)(Channel.queueExists("q"))))
       released(yield* Effect.flip(stale.updateSecret(Redacted.make("x"), "")))
+      released(yield* Effect.flip(Effect.catchTag(stale.ready(), "ConnectError", Effect.die)))
+      released(yield* Effect.flip(stale.drainEvents()))
+      assert.strictEqual(yield* reasonOf(stale.switchEndpoint("memory://elsewhere")), "Refused")
+      yield* Effect.all([stale.pause, stale.resume, stale.reconnectNow])
+      assert.isTrue(yield* stale.isOpen)
       yield* stale.close()
       assert.strictEqual(
         yield* pool.use((connection) =>
