@@ -264,6 +264,27 @@ export class OutcomeUnknown extends Data.TaggedError("OutcomeUnknown")<{
 }
 
 /**
+ * A remote call has no result. `Lost`: it was sent, and the connection or the channel went before its reply came (`cause` says
+ * how); whether it was served is not known. `Failed`: the server's handler died, or failed in a way that has no codec.
+ * `Refused`: the server could not read the request; `text` says why.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class RpcError extends Data.TaggedError("RpcError")<{
+  readonly reason: "Lost" | "Failed" | "Refused"
+  readonly exchange: string
+  readonly routingKey: string
+  readonly text: string
+  readonly cause?: unknown
+}> {
+  override get message() {
+    const text = this.text === "" ? "" : `: ${this.text}`
+    return `No result of the call to "${this.exchange}" with routing key "${this.routingKey}" (${this.reason})${text}`
+  }
+}
+
+/**
  * Some messages of a bulk publish failed; `index` counts from 0 in the order they were given. `omitted`: how many further
  * failures were counted and not kept, where a report would have grown without end.
  *
@@ -350,8 +371,9 @@ export interface ContentIssue {
 /**
  * The kinds of {@link ContentError}.
  *
- * `ContentType`: the message says that it is something else. `ContentEncoding`: it is compressed, or in another character
- * set. `Text`: not UTF-8. `Json`: not JSON, or a value that JSON cannot express. `Schema`: `issues` says where. `Size`: larger than its publisher allows.
+ * `ContentType`: the message says that it is something else. `ContentEncoding`: it is compressed in a way its reader does
+ * not take, or not as it says, or in another character set. `Text`: not UTF-8. `Json`: not JSON, or a value that JSON cannot
+ * express. `Schema`: `issues` says where. `Size`: larger than its publisher allows, or, decompressed, than its reader does.
  *
  * @since 0.1.0
  * @category models

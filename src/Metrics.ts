@@ -59,3 +59,19 @@ export const timerLag = Metric.histogram(
   "amqp_client_timer_lag_milliseconds",
   MetricBoundaries.fromIterable([1, 5, 10, 50, 100, 500, 1000, 5000, 10_000])
 )
+
+/**
+ * Requests that were dropped unread by a server of remote calls, because they say nowhere to reply to.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const unanswerable = Metric.counter("amqp_client_unanswerable_requests", { incremental: true })
+
+/**
+ * Replies that did not reach their caller: its queue was gone, or the reply could not be sent.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const lostReplies = Metric.counter("amqp_client_lost_replies", { incremental: true })

@@ -6,6 +6,7 @@
  */
 export * as AmqpError from "./AmqpError.ts"
 export * as AmqpUrl from "./AmqpUrl.ts"
+export * as Compression from "./Compression.ts"
 export * as Credentials from "./Credentials.ts"
 export * as ErrorPolicy from "./ErrorPolicy.ts"
 export * as Metrics from "./Metrics.ts"

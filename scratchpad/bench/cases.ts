@@ -6,7 +6,7 @@ export type ClientName = "ours" | "amqplib" | "rabbitmq-client" | "amqp-client" 
 /** In the order of the table. */
 export const peers: ReadonlyArray<ClientName> = ["amqplib", "rabbitmq-client", "amqp-client"]
 
-export type Kind = "stream" | "window" | "loops" | "consume" | "codec" | "close" | "open" | "memory" | "idle"
+export type Kind = "stream" | "window" | "loops" | "consume" | "codec" | "calls" | "close" | "open" | "memory" | "idle"
 
 export interface Case {
   readonly name: string
@@ -95,6 +95,7 @@ export const cases: ReadonlyArray<Case> = [
   sized("consume, ack each, prefetch 100, by element", KiB, { ...acked, way: "elements" }),
   sized("consume, ack by chunk, prefetch 100", KiB, { ...acked, way: "acked chunks" }),
   sized("encode + decode, 6 properties, 4 headers", 100, { kind: "codec", count: 100_000, target: 0.36 }),
+  sized("RPC, 100 in flight, both sides", 100, { kind: "calls", count: 40_000, target: 0.5 }),
   {
     name: "connection open + close",
     kind: "close",

@@ -47,6 +47,16 @@ export interface ConsumeOptions {
   readonly way: Way
 }
 
+/** Remote calls, client and server on one connection: the server replies with what it was sent, and acknowledges it. */
+export interface CallOptions {
+  readonly queue: string
+  readonly bodies: Bodies
+  readonly count: number
+  readonly inFlight: number
+  /** Of call `index`. */
+  readonly replied: (body: Uint8Array, index: number) => void
+}
+
 export interface Link {
   /** `window`: the most unconfirmed publishes of a channel, where the client wants to know. */
   readonly publishers: (confirms: boolean, channels: number, window?: number) => Promise<ReadonlyArray<Publisher>>
@@ -54,6 +64,7 @@ export interface Link {
   readonly pooled?: ((channels: number) => Promise<Publisher>) | undefined
   /** Opens a consumer for each queue on one channel, and takes deliveries until all have come. */
   readonly consume: (options: ConsumeOptions, receiver: Receiver) => Promise<void>
+  readonly calls: (options: CallOptions) => Promise<void>
   readonly close: () => Promise<void>
 }
 

@@ -8,11 +8,16 @@
  *   --only TEXT      the cases whose name contains it
  *   --save FOLDER    also writes bench.md and bench.svg there
  */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
 import { type ChildProcess, spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { parseArgs } from "node:util"
-import { build, type Built } from "./build.ts"
+import * as RabbitMq from "../../test/harness/rabbitmq.ts"
+import { build, type Built, root } from "./build.ts"
 import { type Case, cases, type ClientName, peers } from "./cases.ts"
 import { plot } from "./plot.ts"
 import type { Request, Sample } from "./sample.ts"
@@ -77,14 +82,41 @@ const quickened = (each: Case): Case => ({
   )
 })
 
+/** Remote calls need a broker that routes: RabbitMQ where it is installed, else the embedded one in a process of its own. */
+const startRouting = async (): Promise<{ readonly port: number; readonly stop: () => Promise<void> }> => {
+  const scope = await Effect.runPromise(Scope.make())
+  const started = await Effect.runPromise(Effect.either(Scope.extend(RabbitMq.node(), scope)))
+  if (Either.isRight(started)) {
+    return { port: started.right.port, stop: () => Effect.runPromise(Scope.close(scope, Exit.void)) }
+  }
+  process.stderr.write(`${started.left.message}; remote calls go through the embedded broker\n`)
+  const child = spawn(process.execPath, ["--import", "tsx", "src/node/bin.ts", "broker", "--port", "0"], {
+    cwd: root,
+    stdio: ["ignore", "pipe", "inherit"]
+  })
+  const port = Number(/:(\d+)\s*$/.exec(await firstLine(child))?.[1])
+  child.removeAllListeners()
+  return { port, stop: async () => void child.kill("SIGKILL") }
+}
+
 const run = async (built: Built): Promise<ReadonlyArray<Row>> => {
   const chosen = cases.filter((each) => each.name.includes(options.only))
+  const routing = chosen.some(({ kind }) => kind === "calls") ? await startRouting() : undefined
   const broker = spawn(process.execPath, [built.broker, built.cert, built.key], {
     stdio: ["pipe", "pipe", "inherit"]
   })
   try {
     const target: Request["target"] = { ...JSON.parse(await firstLine(broker)), ca: built.ca }
-    const sample = sampler(built, target)
+    const onNull = sampler(built, target)
+    const onRouting = sampler(built, { ...target, port: routing?.port ?? 0 })
+    const sample = async (client: ClientName, cases: ReadonlyArray<Case>): Promise<ReadonlyArray<Sample>> => {
+      const calls = cases.filter(({ kind }) => kind === "calls")
+      const others = cases.filter(({ kind }) => kind !== "calls")
+      return [
+        ...others.length > 0 ? await onNull(client, others) : [],
+        ...calls.length > 0 ? await onRouting(client, calls) : []
+      ]
+    }
     const samples: Array<Sample> = []
     if (options.quick) {
       const clients: ReadonlyArray<ClientName> = ["ours", ...peers, "bare"]
@@ -105,6 +137,7 @@ const run = async (built: Built): Promise<ReadonlyArray<Row>> => {
   } finally {
     broker.removeAllListeners()
     broker.kill("SIGKILL")
+    await routing?.stop()
   }
 }
 

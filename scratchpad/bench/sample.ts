@@ -208,6 +208,30 @@ const consume = async (
   return { case: name, client, value: cpu / counted, wall: wall / counted, broker: (brokerAfter - broker) / total }
 }
 
+const calls = async (link: Link, { count, name, size }: Case, client: ClientName): Promise<Sample> => {
+  const bodies = bodiesOf(size)
+  const queue = `bench-${client}-${process.pid}`
+  const run = async (count: number) => {
+    let replies = 0
+    await link.calls({
+      queue,
+      bodies,
+      count,
+      inFlight: 100,
+      replied: (body, index) => {
+        expectEqual("octets of a reply", body.length, size)
+        const id = ((body[0]! << 24) | (body[1]! << 16) | (body[2]! << 8) | body[3]!) >>> 0
+        expectEqual("id of a reply", id, index % bodies.length)
+        replies++
+      }
+    })
+    expectEqual("replies", replies, count)
+  }
+  await run(Math.ceil(count / 4))
+  const { cpu, wall } = await measure(() => run(count))
+  return { case: name, client, value: cpu / count, wall: wall / count, broker: 0 }
+}
+
 const codec = async (client: Client, { count, name, size }: Case, clientName: ClientName): Promise<Sample> => {
   if (client.codec === undefined) throw new Error("no codec")
   const { deliveryOf } = await import("./codec.ts")
@@ -331,6 +355,8 @@ for (const each of request.cases) {
         return linked(publish)
       case "consume":
         return linked(consume)
+      case "calls":
+        return linked(calls)
       case "codec":
         return codec(client, each, request.client)
       case "close":

@@ -43,7 +43,9 @@ import {
 } from "./internal/consumerWorkers.ts"
 import { consuming, refused } from "./internal/consuming.ts"
 import { immediate } from "./internal/content.ts"
+import { queueName } from "./internal/declarations.ts"
 import { openChannel } from "./internal/openChannel.ts"
+import { processing } from "./internal/tracing.ts"
 import type { Content, Delivery } from "./Message.ts"
 
 /**
@@ -98,6 +100,11 @@ export interface HandlerOptions<A, R = never> extends QueueOptions<A, R> {
   readonly onCancel?: Exclude<CancelPolicy, "end"> | undefined
   /** How long running handlers may go on when the consumer ends; then they are interrupted. Default: 30 seconds. */
   readonly drainTimeout?: DurationText | undefined
+  /**
+   * Whether each message is handled in a span ("process", and the queue), which continues the trace of the message's
+   * header `traceparent`, or begins one. It costs some 20 microseconds a message. Default: false.
+   */
+  readonly spans?: boolean | undefined
 }
 
 /**
@@ -249,6 +256,7 @@ const handle = <A, E, R, R1, R2>(
 ): Effect.Effect<never, CallError | ConsumerCancelled | ConsumerOverflow, Connection | R | R1 | R2> =>
   Effect.contextWithEffect((outer: Context.Context<Connection | R | R1 | R2>) =>
     Effect.scoped(Effect.gen(function*() {
+      const handle = options.spans === true ? processing(queueName(options.queue), handler) : handler
       const concurrency = options.concurrency ?? 1
       if (!Number.isInteger(concurrency) || concurrency < 1) {
         return yield* refused("basic.consume", `concurrency ${concurrency} is not a whole number from 1`)
@@ -271,7 +279,7 @@ const handle = <A, E, R, R1, R2>(
           const workers: Array<Fiber.Fiber<void>> = []
           for (let count = 0; count < concurrency; count++) {
             workers.push(
-              yield* worker({ waiting, settling, content: options.content, handler, policy }).pipe(
+              yield* worker({ waiting, settling, content: options.content, handler: handle, policy }).pipe(
                 // A handler that asks for a Scope means the caller's, not the one of this channel.
                 Effect.provide(outer),
                 Effect.onError((cause) => Deferred.failCause(ended, cause)),

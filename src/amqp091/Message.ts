@@ -9,7 +9,9 @@ import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import type { ContentError, SettleError } from "../AmqpError.ts"
+import type { Compression, Encoding } from "../Compression.ts"
 import type { DurationText } from "../Reconnect.ts"
+import * as compressing from "./internal/compressing.ts"
 import * as content from "./internal/content.ts"
 import type { BasicProperties } from "./Properties.ts"
 
@@ -128,6 +130,8 @@ export const toBytes = (content: Uint8Array | string): Uint8Array =>
 export interface Content<A, R = never> {
   /** What published messages say they are, unless their properties say otherwise. */
   readonly contentType: string
+  /** How published contents are encoded, where they are compressed. */
+  readonly contentEncoding?: string | undefined
   readonly encode: (value: A) => Effect.Effect<Uint8Array | string, ContentError, R>
   readonly decode: (delivery: Pick<Delivery, "content" | "properties">) => Effect.Effect<A, ContentError, R>
 }
@@ -174,3 +178,45 @@ export const text: Content<string> = content.text
  * @category constructors
  */
 export const bytes: Content<Uint8Array> = content.bytes
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface CompressOptions<E extends Encoding> {
+  /** Of what is published. Default: "gzip". */
+  readonly encoding?: E | undefined
+  /** What a delivery may be encoded in, besides not at all. Default: "gzip", "deflate" and `encoding`. */
+  readonly accept?: ReadonlyArray<E> | undefined
+  /** The most bytes that may come out of a delivery. Default: 64 MiB. */
+  readonly limit?: number | undefined
+}
+
+/**
+ * A compressed codec: "br" needs the service `Compression`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type CompressedContent<A, R, E extends Encoding> = Content<A, R | ("br" extends E ? Compression : never)>
+
+/**
+ * The same contents, compressed on the wire. A delivery that is not compressed is taken as it is; one in an encoding that is
+ * not accepted, or that is not what it says, is refused (`ContentEncoding`), and one that grows beyond the limit too
+ * (`Size`), as soon as it does.
+ *
+ * @example
+ * ```ts
+ * import { Message } from "effect-amqp/amqp091"
+ * import * as Schema from "effect/Schema"
+ *
+ * const report = Message.compressed(Message.json(Schema.Array(Schema.Number)), { limit: 10_000_000 })
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const compressed: <A, R, E extends Encoding = "gzip">(
+  content: Content<A, R>,
+  options?: CompressOptions<E>
+) => CompressedContent<A, R, E> = compressing.compressed

@@ -1,8 +1,9 @@
-import type { AmqpError } from "effect-amqp"
-import { type Connection, Consumer, Message, Publisher } from "effect-amqp/amqp091"
+import type { AmqpError, Compression } from "effect-amqp"
+import { type Connection, Consumer, Message, Publisher, Retry, Rpc, SimpleQueue } from "effect-amqp/amqp091"
 import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Sink from "effect/Sink"
@@ -30,6 +31,23 @@ describe("Message.json", () => {
     expectTypeOf(Message.json(secret)).toEqualTypeOf<Message.Content<string, Codec>>()
     expectTypeOf(Message.text).toEqualTypeOf<Message.Content<string>>()
     expectTypeOf(Message.bytes).toEqualTypeOf<Message.Content<Uint8Array>>()
+  })
+})
+
+describe("Message.compressed", () => {
+  it("needs the service for br alone", () => {
+    expectTypeOf(Message.compressed(orders)).toEqualTypeOf<Message.Content<Order>>()
+    expectTypeOf(Message.compressed(orders, { encoding: "deflate", limit: 1 })).toEqualTypeOf<Message.Content<Order>>()
+    expectTypeOf(Message.compressed(Message.json(secret), { encoding: "br" })).toEqualTypeOf<
+      Message.Content<string, Codec | Compression.Compression>
+    >()
+    expectTypeOf(Message.compressed(orders, { encoding: "gzip", accept: ["gzip", "br"] })).toEqualTypeOf<
+      Message.Content<Order, Compression.Compression>
+    >()
+    // @ts-expect-error there is no such encoding
+    Message.compressed(orders, { encoding: "zip" })
+    // @ts-expect-error br needs a service: `Message.compressed`
+    Publisher.make({ content: orders, contentEncoding: "br" })
   })
 })
 
@@ -181,5 +199,122 @@ describe("Consumer.stream", () => {
         Connection.Connection | Codec
       >
     >()
+  })
+})
+
+describe("SimpleQueue", () => {
+  it("opens with the faults of a call, and is typed by its codec", () => {
+    expectTypeOf(SimpleQueue.make("jobs")).toEqualTypeOf<
+      Effect.Effect<SimpleQueue.SimpleQueue<unknown>, AmqpError.CallError, NeedsConnection>
+    >()
+    expectTypeOf(SimpleQueue.make("jobs", { noAck: true })).toEqualTypeOf<
+      Effect.Effect<SimpleQueue.SimpleQueue<unknown>, AmqpError.CallError, NeedsConnection>
+    >()
+    expectTypeOf(SimpleQueue.make({ queue: "jobs", exchange: "work" }, { content: orders })).toEqualTypeOf<
+      Effect.Effect<SimpleQueue.SimpleQueue<Order>, AmqpError.CallError, NeedsConnection>
+    >()
+    expectTypeOf(SimpleQueue.make("jobs", { content: Message.json(secret) })).toEqualTypeOf<
+      Effect.Effect<SimpleQueue.SimpleQueue<string>, AmqpError.CallError, NeedsConnection | Codec>
+    >()
+    expectTypeOf(SimpleQueue.buffer("jobs", { content: orders })).toEqualTypeOf<
+      Effect.Effect<
+        SimpleQueue.SimpleQueue<Order, AmqpError.ConsumerOverflow>,
+        AmqpError.CallError,
+        NeedsConnection
+      >
+    >()
+    // @ts-expect-error a buffer is never durable
+    SimpleQueue.buffer("jobs", { queue: { durable: true } })
+  })
+
+  it("has an exact error for each operation", () => {
+    type Jobs = SimpleQueue.SimpleQueue<Order>
+    expectTypeOf<ReturnType<Jobs["put"]>>()
+      .toEqualTypeOf<Effect.Effect<void, AmqpError.ConfirmError | AmqpError.ContentError>>()
+    expectTypeOf<ReturnType<Jobs["get"]>>().toEqualTypeOf<
+      Effect.Effect<
+        Consumer.Received<Order>,
+        AmqpError.CallError | AmqpError.ConsumerCancelled | AmqpError.ContentError
+      >
+    >()
+    expectTypeOf<Effect.Effect.Error<SimpleQueue.SimpleQueue<Order, AmqpError.ConsumerOverflow>["getNoWait"]>>()
+      .toEqualTypeOf<
+        | AmqpError.CallError
+        | AmqpError.ConsumerCancelled
+        | AmqpError.ContentError
+        | AmqpError.ConsumerOverflow
+      >()
+    expectTypeOf<Jobs["size"]>().toEqualTypeOf<Effect.Effect<number, AmqpError.CallError>>()
+    expectTypeOf<Jobs["clear"]>().toEqualTypeOf<Effect.Effect<number, AmqpError.CallError>>()
+    expectTypeOf<Jobs["close"]>().toEqualTypeOf<Effect.Effect<void>>()
+  })
+})
+
+describe("Rpc", () => {
+  const sum = Rpc.procedure({ queue: "sum", request: orders, response: Message.text, error: Message.json(secret) })
+  const plain = Rpc.procedure({ queue: "sum", request: orders, response: Message.text })
+  type Client = Effect.Effect.Success<ReturnType<typeof Rpc.client>>
+
+  it("has the types of its codecs in a procedure", () => {
+    expectTypeOf(sum).toEqualTypeOf<Rpc.Procedure<Order, string, string, Codec>>()
+    expectTypeOf(plain).toEqualTypeOf<Rpc.Procedure<Order, string>>()
+  })
+
+  it("opens with the faults of a call", () => {
+    expectTypeOf(Rpc.client()).toEqualTypeOf<Effect.Effect<Rpc.Client, AmqpError.CallError, NeedsConnection>>()
+    expectTypeOf(Rpc.layer()).toEqualTypeOf<Layer.Layer<Rpc.Client, AmqpError.CallError, Connection.Connection>>()
+  })
+
+  it("fails a call with what can go wrong on the way, and a procedure with its errors besides", () => {
+    type Fault = AmqpError.CallError | AmqpError.PublishReturned | AmqpError.RpcError
+    expectTypeOf<ReturnType<Client["call"]>>().toEqualTypeOf<Effect.Effect<Message.Delivery, Fault>>()
+    const ask = (rpc: Client) => rpc.ask(sum, new Order({ id: "1", due: new Date() }))
+    expectTypeOf(ask).returns.toEqualTypeOf<Effect.Effect<string, string | Fault | AmqpError.ContentError, Codec>>()
+    const askPlain = (rpc: Client) => rpc.ask(plain, new Order({ id: "1", due: new Date() }))
+    expectTypeOf(askPlain).returns.toEqualTypeOf<Effect.Effect<string, Fault | AmqpError.ContentError>>()
+    // @ts-expect-error the correlation id is the client's
+    const misled = (rpc: Client) => rpc.call({ routingKey: "", content: "", properties: { correlationId: "1" } })
+    expectTypeOf(misled).toBeFunction()
+  })
+
+  it("serves with what handler and codecs need, and fails only with what ends it", () => {
+    expectTypeOf(Rpc.serve({ queue: "sum" }, () => Effect.succeed("text"))).toEqualTypeOf<
+      Effect.Effect<never, AmqpError.CallError | AmqpError.ConsumerCancelled, Connection.Connection>
+    >()
+    const server = Rpc.serve({ ...sum, concurrency: 4 }, (order, delivery) => {
+      expectTypeOf(order).toEqualTypeOf<Order>()
+      expectTypeOf(delivery).toEqualTypeOf<Message.Delivery>()
+      return Effect.flatMap(Database, ({ save }) => Effect.as(save, "saved"))
+    })
+    expectTypeOf(server).toEqualTypeOf<
+      Effect.Effect<
+        never,
+        AmqpError.CallError | AmqpError.ConsumerCancelled,
+        Connection.Connection | Codec | Database
+      >
+    >()
+    // @ts-expect-error an error without a codec could not be told
+    Rpc.serve(plain, () => Effect.fail("no"))
+    // @ts-expect-error the response is another
+    Rpc.serve(plain, () => Effect.succeed(1))
+    // @ts-expect-error without a codec a request is bytes
+    Rpc.serve({ queue: "sum" }, (request: string) => Effect.succeed(request))
+  })
+})
+
+describe("Retry", () => {
+  it("declares with the faults of a call, and makes a policy for any handler", () => {
+    const ladder = Retry.ladder({ queue: "q", delays: ["1 second"] })
+    expectTypeOf(ladder).toEqualTypeOf<Retry.Ladder>()
+    expectTypeOf(Retry.declare(ladder)).toEqualTypeOf<Effect.Effect<void, AmqpError.CallError, Connection.Connection>>()
+    expectTypeOf(Retry.onFailure(ladder)).toEqualTypeOf<
+      Effect.Effect<
+        (cause: Cause.Cause<unknown>, delivery: Message.Delivery) => Effect.Effect<Consumer.Settlement>,
+        AmqpError.CallError,
+        NeedsConnection
+      >
+    >()
+    type Policy = Effect.Effect.Success<ReturnType<typeof Retry.onFailure>>
+    expectTypeOf<Policy>().toExtend<Consumer.OnFailure<Refused>>()
   })
 })

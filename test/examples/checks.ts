@@ -14,9 +14,13 @@ import * as consuming from "../../scratchpad/examples/consuming.ts"
 import * as orders from "../../scratchpad/examples/orders.ts"
 import * as publishing from "../../scratchpad/examples/publishing.ts"
 import * as publishSubscribe from "../../scratchpad/examples/publishSubscribe.ts"
+import * as remoteCalls from "../../scratchpad/examples/remoteCalls.ts"
+import * as retryLadder from "../../scratchpad/examples/retryLadder.ts"
 import * as severalConnections from "../../scratchpad/examples/severalConnections.ts"
+import * as simpleQueue from "../../scratchpad/examples/simpleQueue.ts"
 import * as topicRouting from "../../scratchpad/examples/topicRouting.ts"
 import * as topology from "../../scratchpad/examples/topology.ts"
+import * as tracing from "../../scratchpad/examples/tracing.ts"
 import * as transactions from "../../scratchpad/examples/transactions.ts"
 import * as typedFaults from "../../scratchpad/examples/typedFaults.ts"
 import * as typedMessages from "../../scratchpad/examples/typedMessages.ts"
@@ -149,6 +153,38 @@ export const checks: Checks = {
       placed: ["eu.placed", "us.placed"],
       europe: ["eu.placed", "eu.paid", "eu.de.paid"],
       paid: ["eu.paid", "eu.de.paid"]
+    })
+  }),
+  "simpleQueue: puts and gets, and says when there is nothing": Effect.gen(function*() {
+    assert.deepStrictEqual(yield* simpleQueue.program, {
+      rooms: ["kitchen", "hall"],
+      urgent: Option.some(true),
+      left: 1,
+      dropped: 1,
+      empty: "nothing to do",
+      note: "milk"
+    })
+  }),
+  "remoteCalls: a hundred calls in flight, and what is wrong said by type": Effect.gen(function*() {
+    assert.deepStrictEqual(yield* remoteCalls.program, {
+      total: 5050,
+      failure: "two is no number",
+      reply: "42",
+      nobody: "NO_ROUTE"
+    })
+  }),
+  "retryLadder: tries again after each delay, and parks in the end": Effect.gen(function*() {
+    assert.deepStrictEqual(yield* retryLadder.program, {
+      tried: ["tea, attempt 1", "cake, attempt 1", "tea, attempt 2", "cake, attempt 2", "cake, attempt 3"],
+      parked: "cake",
+      deaths: 2
+    })
+  }),
+  "tracing: a publish and what comes of it are one trace": Effect.gen(function*() {
+    assert.deepStrictEqual(yield* tracing.program, {
+      spans: ["POST /orders", "send amq.default", "process examples.traced", "bake"],
+      traces: 1,
+      published: 1
     })
   }),
   "orders: serves what was placed": Effect.gen(function*() {

@@ -153,9 +153,11 @@ describe("a standalone broker", () => {
 describe("the examples", () => {
   it("are all run", () => {
     const folder = new URL("../../scratchpad/examples/", import.meta.url)
-    const tests = ["checks.ts", "examples.test.ts"].map((name) => readFileSync(new URL(name, import.meta.url), "utf8"))
+    const tests = ["checks.ts", "examples.test.ts", "shutdown.test.ts"].map((name) =>
+      readFileSync(new URL(name, import.meta.url), "utf8")
+    )
     const unused = readdirSync(folder).filter((name) =>
-      name.endsWith(".ts") && !tests.some((test) => test.includes(`scratchpad/examples/${name}"`))
+      name.endsWith(".ts") && !tests.some((test) => test.includes(`scratchpad/examples/${name}`))
     )
     assert.deepStrictEqual(unused, [])
   })

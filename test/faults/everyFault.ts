@@ -11,7 +11,8 @@ import {
   FieldTable,
   Frame,
   Message,
-  type Method
+  type Method,
+  Rpc
 } from "effect-amqp/amqp091"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -132,6 +133,20 @@ const deliver: Method.BasicDeliver = {
   exchange: "",
   routingKey: "q"
 }
+
+/** What a caller is told by a server that reads requests so, and does this with them. */
+const unserved = <A>(server: { readonly request: Message.Content<A> }, response: Effect.Effect<string>) =>
+  rabbit(({ connection, queue }) =>
+    on(
+      connection,
+      Effect.gen(function*() {
+        yield* Effect.forkScoped(Rpc.serve({ ...server, queue }, () => response))
+        const rpc = yield* Rpc.client()
+        const asked = Rpc.procedure({ queue, request: Message.text, response: Message.text })
+        return yield* Effect.flip(rpc.ask(asked, "one"))
+      })
+    )
+  )
 
 /** A body announced with `bodySize` octets, then one of three. */
 const body = (bodySize: number) => (peer: Peer, channel: number) =>
@@ -306,6 +321,22 @@ export const everyFault: Table = {
   OutcomeUnknown: {
     Lost: unconfirmed((peer) => peer.cut),
     Timeout: unconfirmed(() => TestClock.adjust("5 seconds"))
+  },
+  RpcError: {
+    Lost: rabbit(({ connection, queue }) =>
+      on(
+        connection,
+        Effect.gen(function*() {
+          const rpc = yield* Rpc.client()
+          const calling = yield* Effect.fork(Effect.flip(rpc.call({ routingKey: queue, content: "" })))
+          yield* Effect.repeatN(Effect.yieldNow(), 5)
+          yield* connection.close()
+          return yield* Fiber.join(calling)
+        })
+      )
+    ),
+    Failed: unserved({ request: Message.text }, Effect.die("no")),
+    Refused: unserved({ request: Message.json(Schema.Number) }, Effect.succeed("never"))
   },
   ConsumerCancelled: {
     AckTimeout: own(

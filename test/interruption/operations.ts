@@ -12,13 +12,20 @@ import {
   Consumer,
   Message,
   Publisher,
+  Retry,
+  Rpc,
+  SimpleQueue,
   Topology
 } from "effect-amqp/amqp091"
+import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
@@ -481,6 +488,98 @@ const connectionPoolModule: Members<typeof ConnectionPool, "TypeId" | "Connectio
   layerConfig: (ground) => Layer.build(ConnectionPool.layerConfig(config(ground), aPool))
 }
 
+// --- Retry ladders ---
+
+const ladderOf = (queue: string) => Retry.ladder({ queue, delays: ["1 millis"], parkingLot: `${queue}.parked` })
+
+const retryModule: Members<typeof Retry, "ladder" | "attempts"> = {
+  declare: ({ fresh }) => Retry.declare(ladderOf(fresh)),
+  onFailure: ({ queue, spare }) =>
+    Effect.gen(function*() {
+      const policy = yield* Retry.onFailure({ ...ladderOf(queue), steps: [{ queue: spare, delay: Duration.zero }] })
+      const channel = yield* Channel.make()
+      const { delivery } = yield* Effect.flatten(channel.get({ queue }))
+      yield* Logger.withMinimumLogLevel(policy(Cause.empty, delivery), LogLevel.None)
+    })
+}
+
+// --- Remote calls ---
+
+/** With a server that answers whatever is in the queue. */
+const calling = (
+  use: (rpc: Rpc.Client, queue: string) => Effect.Effect<unknown, unknown>,
+  options?: Rpc.ClientOptions
+): Run =>
+({ queue }) =>
+  Effect.gen(function*() {
+    yield* Effect.forkScoped(Rpc.serve({ queue }, Effect.succeed))
+    yield* use(yield* Rpc.client(options), queue)
+  })
+
+const rpcModule: Members<typeof Rpc, "TypeId" | "Client" | "procedure"> = {
+  client: {
+    "": () => Rpc.client(),
+    "with a queue of its own": () => Rpc.client({ replies: "queue" })
+  },
+  layer: () => Layer.build(Rpc.layer()),
+  // It drops what is there already: nobody has asked for an answer.
+  serve: ({ queue }) =>
+    Effect.flatMap(
+      Rpc.client(),
+      (rpc) => Effect.raceFirst(Rpc.serve({ queue }, Effect.succeed), rpc.call({ routingKey: queue, content: "" }))
+    )
+}
+
+const rpcClient: Members<Rpc.Client, typeof Rpc.TypeId> = {
+  call: {
+    "": calling((rpc, queue) => rpc.call({ routingKey: queue, content: "" })),
+    "to nobody": calling((rpc) => Effect.flip(rpc.call({ routingKey: "none", content: "" }))),
+    "through a queue of its own": calling((rpc, queue) => rpc.call({ routingKey: queue, content: "" }), {
+      replies: "queue"
+    })
+  },
+  ask: calling((rpc, queue) =>
+    rpc.ask(Rpc.procedure({ queue, request: Message.text, response: Message.bytes }), "text")
+  ),
+  pending: calling((rpc) => rpc.pending)
+}
+
+// --- Simple queues ---
+
+const simple = (
+  use: (queue: SimpleQueue.SimpleQueue<string>) => Effect.Effect<unknown, unknown>
+): Run =>
+({ queue }) => Effect.flatMap(SimpleQueue.make({ queue }, { content: Message.text, queue: { exclusive: true } }), use)
+
+const buffered = (
+  use: (queue: SimpleQueue.SimpleQueue<string, unknown>) => Effect.Effect<unknown, unknown>
+): Run =>
+({ fresh }) => Effect.flatMap(SimpleQueue.buffer(fresh, { content: Message.text }), use)
+
+const simpleQueueModule: Members<typeof SimpleQueue, "TypeId"> = {
+  make: ({ fresh }) => SimpleQueue.make(fresh, { queue: { exclusive: true }, exchange: { autoDelete: true } }),
+  buffer: ({ fresh }) => SimpleQueue.buffer(fresh)
+}
+
+const gone = Effect.repeatN(Effect.yieldNow(), 20)
+
+const simpleQueue: Members<SimpleQueue.SimpleQueue<string>, typeof SimpleQueue.TypeId | "queue"> = {
+  put: simple(({ put }) => put("3")),
+  get: {
+    "": simple(({ get }) => Effect.repeatN(get(), 1)),
+    "that waits": buffered(({ get, put }) => Effect.all([get(), put("1")], { concurrency: 2 })),
+    "that is given up": ({ spare }) =>
+      Effect.flatMap(
+        SimpleQueue.make({ queue: spare }, { queue: { exclusive: true } }),
+        ({ get }) => Effect.raceFirst(get(), gone)
+      )
+  },
+  getNoWait: simple(({ getNoWait }) => Effect.repeatN(getNoWait, 1)),
+  size: simple(({ size }) => size),
+  clear: simple(({ clear }) => clear),
+  close: simple(({ close, get }) => Effect.zipRight(get(), close))
+}
+
 // --- All of them ---
 
 const forms = (subject: string, members: { readonly [name: string]: Runs }): ReadonlyArray<Case> =>
@@ -513,5 +612,10 @@ export const cases: ReadonlyArray<Case> = [
   ...forms("channelPool", channelPoolMembers),
   ...forms("ConnectionPool", connectionPoolModule),
   ...forms("connectionPool", poolMembers(connectionPool)),
-  ...forms("connectionPool", connectionPoolMembers)
+  ...forms("connectionPool", connectionPoolMembers),
+  ...forms("Retry", retryModule),
+  ...forms("Rpc", rpcModule),
+  ...forms("rpc", rpcClient),
+  ...forms("SimpleQueue", simpleQueueModule),
+  ...forms("simpleQueue", simpleQueue)
 ]

@@ -43,6 +43,36 @@ const open = async (target: Target): Promise<Link> => {
       }
       await receiver.done
     },
+    calls: async ({ bodies, count, inFlight, queue, replied }) => {
+      const server = await connection.channel()
+      await server.queueDeclare(queue, { exclusive: true, durable: false })
+      await server.basicQos(100)
+      await server.basicConsume(queue, { noAck: false }, (message) => {
+        const { correlationId, replyTo } = message.properties
+        void server.basicPublish("", replyTo ?? "", message.body, correlationId === undefined ? {} : { correlationId })
+        void message.ack()
+      })
+      const channel = await connection.channel()
+      const waiting = new Map<string, (body: Uint8Array) => void>()
+      await channel.basicConsume("amq.rabbitmq.reply-to", { noAck: true }, (message) => {
+        const { correlationId = "" } = message.properties
+        waiting.get(correlationId)?.(message.body ?? new Uint8Array(0))
+        waiting.delete(correlationId)
+      })
+      let id = 0
+      await looped(count, inFlight, async (index) => {
+        const correlationId = String(++id)
+        const body = await new Promise<Uint8Array>((resolve) => {
+          waiting.set(correlationId, resolve)
+          const properties = { correlationId, replyTo: "amq.rabbitmq.reply-to", expiration: "30000" }
+          void channel.basicPublish("", queue, bodies[index % bodies.length]!, properties, true)
+        })
+        replied(body, index)
+      })
+      await channel.close()
+      await server.queueDelete(queue)
+      await server.close()
+    },
     close: () => connection.close()
   }
 }

@@ -61,6 +61,42 @@ const open = async (target: Target): Promise<Link> => {
       }
       await receiver.done
     },
+    calls: async ({ bodies, count, inFlight, queue, replied }) => {
+      const server = await connection.createChannel()
+      await server.assertQueue(queue, { exclusive: true, durable: false })
+      await server.prefetch(100)
+      await server.consume(queue, (message) => {
+        if (message === null) return
+        const { correlationId, replyTo } = message.properties
+        server.publish("", replyTo, message.content, { correlationId })
+        server.ack(message)
+      })
+      const channel = await connection.createChannel()
+      const waiting = new Map<string, (body: Buffer) => void>()
+      await channel.consume("amq.rabbitmq.reply-to", (message) => {
+        if (message === null) return
+        const { correlationId } = message.properties
+        waiting.get(correlationId)?.(message.content)
+        waiting.delete(correlationId)
+      }, { noAck: true })
+      let id = 0
+      await looped(count, inFlight, async (index) => {
+        const correlationId = String(++id)
+        const body = await new Promise<Buffer>((resolve) => {
+          waiting.set(correlationId, resolve)
+          channel.publish("", queue, bodies[index % bodies.length]!, {
+            correlationId,
+            replyTo: "amq.rabbitmq.reply-to",
+            expiration: "30000",
+            mandatory: true
+          })
+        })
+        replied(body, index)
+      })
+      await channel.close()
+      await server.deleteQueue(queue)
+      await server.close()
+    },
     close: () => connection.close()
   }
 }

@@ -13,6 +13,7 @@ export const client: Client = {
         resolve({
           publishers: none,
           consume: none,
+          calls: none,
           close: async () => void socket.destroy()
         }))
     })

@@ -14,7 +14,8 @@ import {
   Frame,
   Message,
   Method,
-  Properties
+  Properties,
+  Rpc
 } from "../../../src/amqp091/index.ts"
 import { FrameParser } from "../../../src/amqp091/internal/frameParser.ts"
 import { NodeTransport } from "../../../src/node/index.ts"
@@ -130,6 +131,28 @@ const open = async (target: Target): Promise<Link> => {
         const channel = yield* Channel.make()
         yield* Effect.raceFirst(take(channel, options, receiver), Effect.promise(() => receiver.done))
       })),
+    calls: ({ bodies, count, inFlight, queue, replied }) =>
+      Effect.runPromise(
+        Effect.scoped(Effect.gen(function*() {
+          const channel = yield* Channel.make()
+          yield* channel.queueDeclare({ queue, exclusive: true })
+          yield* Effect.forkScoped(Rpc.serve({ queue, prefetch: 100 }, Effect.succeed))
+          const rpc = yield* Rpc.client()
+          let next = 0
+          const loop = Effect.whileLoop({
+            while: () => next < count,
+            body: () => {
+              const index = next++
+              return Effect.map(
+                rpc.call({ routingKey: queue, content: bodies[index % bodies.length]! }),
+                ({ content }) => replied(content, index)
+              )
+            },
+            step: () => {}
+          })
+          yield* Effect.all(Array.makeBy(inFlight, () => loop), { concurrency: "unbounded", discard: true })
+        })).pipe(Effect.provideService(Connection.Connection, connection))
+      ),
     close: () => Effect.runPromise(Scope.close(scope, Exit.void))
   }
 }

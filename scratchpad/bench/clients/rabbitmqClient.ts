@@ -49,6 +49,23 @@ const open = async (target: Target): Promise<Link> => {
       await receiver.done
       await channel.close()
     },
+    // Its own client and server: nobody writes them anew.
+    calls: async ({ bodies, count, inFlight, queue, replied }) => {
+      const server = connection.createConsumer(
+        { queue, queueOptions: { exclusive: true }, qos: { prefetchCount: 100 } },
+        async (message, reply) => reply(message.body)
+      )
+      server.on("error", () => {})
+      const client = connection.createRPCClient({ queues: [{ queue, exclusive: true }] })
+      await looped(
+        count,
+        inFlight,
+        async (index) => replied((await client.send(queue, bodies[index % bodies.length]!)).body, index)
+      )
+      await client.close()
+      await server.close()
+      await connection.queueDelete(queue)
+    },
     // It waits for every channel that was acquired.
     close: () => Promise.race([connection.close(), new Promise<void>((resolve) => setTimeout(resolve, 50))])
   }

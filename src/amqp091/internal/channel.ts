@@ -85,6 +85,7 @@ export class ChannelCore implements ChannelOnSocket {
       find: (queue) => findQueue(host, queue),
       acceptsCancelOk: () => host.capabilities.acceptConsumerCancelOk
     }, this.settling)
+    if (settings.resident?.consumer !== undefined) this.consumers.establish(settings.resident.consumer)
   }
 
   /** The channel number, or 0 while the channel is down. */
@@ -94,7 +95,8 @@ export class ChannelCore implements ChannelOnSocket {
 
   /** Calls, publishes and a goodbye whose answer may still come: while there are any, reading must go on. */
   get isWaiting(): boolean {
-    return this.calls.outstanding > 0 || !this.publishing.isIdle || this.closeWaiter !== undefined
+    return this.calls.outstanding > 0 || !this.publishing.isIdle || this.closeWaiter !== undefined ||
+      this.settings.resident?.isWaiting === true
   }
 
   get hasFullConsumer(): boolean {
@@ -218,6 +220,9 @@ export class ChannelCore implements ChannelOnSocket {
     return setup({ _tag: "ChannelOpen" }).pipe(
       Effect.andThen(Effect.forEach(begin, setup, { discard: true })),
       Effect.andThen(
+        Effect.suspend(() => Effect.forEach(this.settings.resident?.prepare() ?? [], setup, { discard: true }))
+      ),
+      Effect.andThen(
         Effect.forEach(
           this.consumers.established,
           (consumer) =>
@@ -243,6 +248,7 @@ export class ChannelCore implements ChannelOnSocket {
     for (const resume of this.openWaiters.splice(0)) resume()
     this.calls.opened()
     this.publishing.release()
+    this.settings.resident?.opened()
   }
 
   /** Waits until the channel is open for the first time, on this socket or a later one. */
@@ -291,6 +297,7 @@ export class ChannelCore implements ChannelOnSocket {
     this.settling.end()
     this.consumers.forget()
     this.closeWaiter?.()
+    this.settings.resident?.down(fault)
   }
 
   /** The socket is gone, perhaps because the broker closed the connection over the method `culprit`. */
@@ -341,6 +348,7 @@ export class ChannelCore implements ChannelOnSocket {
     this.calls.closed(error)
     this.returns.end()
     this.reportUnconfirmed(this.publishing.closed(error))
+    this.settings.resident?.closed(error)
     for (const resume of this.openWaiters.splice(0)) resume()
     this.consumers.end(error)
     this.host.drop(this)
@@ -444,7 +452,8 @@ export class ChannelCore implements ChannelOnSocket {
       case "BasicGetOk":
         return this.taken(method, properties, body)
       case "BasicReturn":
-        if (!this.publishing.returned(method, properties)) this.cameBack(method, properties, body)
+        if (this.publishing.returned(method, properties)) return
+        if (this.settings.resident?.returned(method, properties) !== true) this.cameBack(method, properties, body)
         return
       default:
         return

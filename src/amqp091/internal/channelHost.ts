@@ -11,6 +11,7 @@ import type * as Method from "../Method.ts"
 import type { BasicProperties } from "../Properties.ts"
 import type { ChannelCore } from "./channel.ts"
 import type { ChannelSettings } from "./channelSettings.ts"
+import type { Consumer } from "./consumer.ts"
 import type { ContentMethod } from "./engine.ts"
 import type { LiveSocket } from "./liveSocket.ts"
 import type { Recovery } from "./recovery.ts"
@@ -75,4 +76,21 @@ export interface ChannelHost {
   readonly starve: (publishing: Starving) => void
   /** What decides whether reading may pause may have changed. */
   readonly readingMayChange: () => void
+}
+
+/** A module above a channel that has it for itself, and follows its lives. @internal */
+export interface Resident {
+  /** A consumer that each life begins with, the first too. */
+  readonly consumer?: Consumer | undefined
+  /** What each life is brought up with, before consumers. */
+  readonly prepare: () => ReadonlyArray<Method.Method>
+  /** Whether it waits for something that only reading can bring. */
+  readonly isWaiting: boolean
+  readonly opened: () => void
+  /** The life is over: what was sent in it has no answer any more. */
+  readonly down: (fault: CallError) => void
+  /** The channel is gone for good. */
+  readonly closed: (error: CallError) => void
+  /** A mandatory message came back; `true` when it was one of its own. */
+  readonly returned: (method: Method.BasicReturn, properties: BasicProperties) => boolean
 }

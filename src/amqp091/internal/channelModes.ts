@@ -12,7 +12,7 @@ import type { Channel, ConfirmChannel, Transaction, TxChannel } from "../Channel
 import type { Message } from "../Message.ts"
 import type { ChannelCore } from "./channel.ts"
 import { base } from "./channelOperations.ts"
-import type { PublishWaiter } from "./publishing.ts"
+import type { Outgoing, PublishWaiter } from "./publishing.ts"
 import { toOutgoing } from "./publishing.ts"
 import type { Failures } from "./publishRun.ts"
 import { PublishRun } from "./publishRun.ts"
@@ -35,33 +35,39 @@ class Single implements PublishWaiter {
 }
 
 const publishOne = (core: ChannelCore, message: Message): Effect.Effect<void, ConfirmError> =>
+  sendOne(core, () => toOutgoing(message))
+
+const sendOne = (core: ChannelCore, outgoing: () => Outgoing): Effect.Effect<void, ConfirmError> =>
   Effect.async<void, ConfirmError>((resume) => {
     const refusal = core.refusal("basic.publish", true)
     if (refusal !== undefined) return resume(Effect.fail(refusal))
     const { publishing } = core
     const waiter = new Single(resume)
     const { hasRoom } = publishing
-    publishing.submit(toOutgoing(message), waiter)
+    publishing.submit(outgoing(), waiter)
     // With room it has gone at once, and there is nothing left to cancel: a canceller would cost four times the rest.
     return hasRoom ? undefined : Effect.sync(() => publishing.withdraw(waiter))
   })
 
 /** Without confirms a publish that has room is over when it returns; it can fail as a call does, and no other way. */
 const publishUnconfirmed = (core: ChannelCore, message: Message): Effect.Effect<void, CallError> =>
-  Effect.suspend(() => {
-    const refusal = core.refusal("basic.publish", true)
-    if (refusal !== undefined) return Effect.fail(refusal)
-    const { publishing } = core
-    if (!publishing.hasRoom) {
-      return Effect.catchAll(
-        publishOne(core, message),
-        (error) => isCallError(error) ? Effect.fail(error) : Effect.die(error)
-      )
-    }
-    const sent = new Sent()
-    publishing.submit(toOutgoing(message), sent)
-    return sent.outcome
-  })
+  Effect.suspend(() => sendUnconfirmed(core, toOutgoing(message)))
+
+/** The same for what is a message of the wire already; the caller suspends. @internal */
+export const sendUnconfirmed = (core: ChannelCore, outgoing: Outgoing): Effect.Effect<void, CallError> => {
+  const refusal = core.refusal("basic.publish", true)
+  if (refusal !== undefined) return Effect.fail(refusal)
+  const { publishing } = core
+  if (!publishing.hasRoom) {
+    return Effect.catchAll(
+      sendOne(core, () => outgoing),
+      (error) => isCallError(error) ? Effect.fail(error) : Effect.die(error)
+    )
+  }
+  const sent = new Sent()
+  publishing.submit(outgoing, sent)
+  return sent.outcome
+}
 
 /** Hears the outcome of a publish while it is being submitted. */
 class Sent implements PublishWaiter {

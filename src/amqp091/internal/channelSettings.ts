@@ -6,6 +6,7 @@
 import { ChannelError } from "../../AmqpError.ts"
 import type { Capabilities } from "../Connection.ts"
 import type * as Method from "../Method.ts"
+import type { Resident } from "./channelHost.ts"
 import type { PublishingOptions } from "./publishing.ts"
 
 /** @internal */
@@ -21,6 +22,7 @@ export interface ChannelSettings extends PublishingOptions {
   readonly once?: boolean | undefined
   /** Brings a topology back: waits for no other one that does, and what it declares is known already. */
   readonly ofTopology?: boolean | undefined
+  readonly resident?: Resident | undefined
 }
 
 /** The method that selects the mode. @internal */

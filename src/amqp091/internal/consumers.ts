@@ -73,6 +73,12 @@ export class Consumers {
     return this.byTag.get(tag)
   }
 
+  /** Makes a consumer known that each life begins with. */
+  establish(consumer: Consumer): void {
+    consumer.established = true
+    this.byTag.set(consumer.settings.consumerTag, consumer)
+  }
+
   /** Makes a consumer known and asks the broker for it. */
   subscribe(consumer: Consumer): Effect.Effect<void, CallError> {
     return Effect.suspend(() => {

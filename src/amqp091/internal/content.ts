@@ -22,6 +22,12 @@ export const immediate = <A, E, R>(effect: Effect.Effect<A, E, R>): Either.Eithe
   // An Effect that is an Either succeeds and fails with what the Either holds.
   Either.isEither(effect) ? effect as Either.Either<A, E> : undefined
 
+/** What messages of a codec say of their content. @internal */
+export const typeOf = ({ contentEncoding, contentType }: Pick<Content<never>, "contentType" | "contentEncoding">): {
+  readonly contentType: string
+  readonly contentEncoding?: string
+} => contentEncoding === undefined ? { contentType } : { contentType, contentEncoding }
+
 // --- What a message says of its content ---
 
 interface MediaType {
@@ -40,7 +46,8 @@ const mediaType = (contentType: string): MediaType => ({
 // US-ASCII is a part of UTF-8.
 const unicode = new Set(["utf-8", "utf8", "us-ascii", "ascii"])
 // kombu writes the character set into content-encoding.
-const unencoded = new Set(["", "identity", ...unicode])
+/** @internal */
+export const unencoded = new Set(["", "identity", ...unicode])
 
 /** Checks messages against what a codec takes, and remembers the last content type that passed. */
 const checker = (contentType: string, takes: (essence: string) => boolean) => {

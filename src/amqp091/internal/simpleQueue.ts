@@ -1,0 +1,200 @@
+/**
+ * What simple queues are made of: their declaration, made again wherever it is gone, and the two ways of getting a delivery
+ * out of a queue, on demand and by a consumer that stays.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type { CallError, ConsumerOverflow } from "../../AmqpError.ts"
+import { ConsumerCancelled } from "../../AmqpError.ts"
+import type { Definition, Options } from "../SimpleQueue.ts"
+import type { ChannelCore } from "./channel.ts"
+import { confirm } from "./channelModes.ts"
+import type { ConsumeFault } from "./consumer.ts"
+import { Backlog } from "./consumer.ts"
+import { consuming } from "./consuming.ts"
+import type { DeliveryRecord } from "./delivery.ts"
+import { isNotFound } from "./openOn.ts"
+
+/** Where values come from, a delivery at a time. @internal */
+export interface Source<E> {
+  readonly now: Effect.Effect<Option.Option<DeliveryRecord>, CallError | ConsumerCancelled | E>
+  readonly next: Effect.Effect<DeliveryRecord, CallError | ConsumerCancelled | E>
+  /** Of a delivery that nobody got in the end. */
+  readonly putBack: (delivery: DeliveryRecord) => void
+  /** Values that have left the queue and wait here. */
+  readonly held: () => number
+  readonly drop: () => void
+}
+
+/** The queue on the wire, declared anew in each life of its channel. @internal */
+export interface Ground {
+  readonly core: ChannelCore
+  readonly queue: string
+  /** Runs something once everything is declared, and once more where it turns out to be gone. */
+  readonly there: <A, E, R>(use: Effect.Effect<A, E | CallError, R>) => Effect.Effect<A, E | CallError, R>
+}
+
+/** @internal */
+export const onGround = (
+  core: ChannelCore,
+  definition: Definition,
+  options: Pick<Options<never>, "queue" | "exchange">
+): Ground => {
+  const { exchange = "", queue, routingKey = queue } = definition
+  const channel = confirm(core)
+  let declaredIn = -1
+  const declare = Effect.suspend(() => {
+    const { life } = core.settling
+    return Effect.zipRight(
+      exchange === "" ? Effect.void : channel.exchangeDeclare({ ...options.exchange, exchange }),
+      channel.queueDeclare({ ...options.queue, queue })
+    ).pipe(
+      Effect.zipRight(exchange === "" ? Effect.void : channel.queueBind({ queue, exchange, routingKey })),
+      Effect.andThen(Effect.sync(() => {
+        declaredIn = life
+      }))
+    )
+  })
+  // Transient ones went with their socket; and where something is missing (404), the broker has closed the channel.
+  const ready = Effect.suspend(() => declaredIn === core.settling.life ? Effect.void : declare)
+  return {
+    core,
+    queue,
+    there: (use) => {
+      const once = Effect.zipRight(ready, use)
+      return Effect.catchAll(once, (fault) => isMissing(fault) ? once : Effect.fail(fault))
+    }
+  }
+}
+
+const isMissing = (fault: unknown): boolean =>
+  typeof fault === "object" && fault !== null && "_tag" in fault && typeof fault._tag === "string" &&
+  isNotFound({ ...fault, _tag: fault._tag })
+
+const reasonOf = (end: Option.Option<ConsumeFault> | CallError): ConsumeFault =>
+  Option.isOption(end)
+    // Only a consumer whose policy is "end" is done without a reason.
+    ? Option.getOrElse(end, () => new ConsumerCancelled({ reason: "Other", consumerTag: "", queue: "" }))
+    : end
+
+/** Takes a message out of the queue when it is asked for one, and none before. @internal */
+export const onDemand = ({ core, queue, there }: Ground, noAck: boolean): Source<never> => {
+  const channel = confirm(core)
+  const now = Effect.map(there(core.get(queue, noAck)), ({ delivery }) => Option.fromNullable(delivery))
+  // A consumer that lives for one message: the prefetch keeps the broker from sending another.
+  const one = Effect.scoped(Effect.flatten(consuming(core, { queue, prefetch: 1 }))).pipe(
+    Effect.mapError(reasonOf),
+    Effect.catchTag("ConsumerOverflow", Effect.die), // its prefetch bounds it
+    Effect.flatMap(([delivery]) =>
+      delivery === undefined ? Effect.dieMessage("an empty batch") : Effect.succeed(delivery)
+    )
+  )
+  const next = Effect.flatMap(
+    now,
+    Option.match({
+      onSome: Effect.succeed,
+      onNone: () => noAck ? Effect.tap(there(one), (delivery) => channel.ackAll([delivery])) : there(one)
+    })
+  )
+  return { now, next, putBack: (delivery) => core.settling.giveBack(delivery), held: () => 0, drop: () => {} }
+}
+
+/** Has one consumer from the first `get` on: what comes waits here, by the rules of those that do not acknowledge. @internal */
+export class Feed implements Source<ConsumerOverflow> {
+  private deliveries: Array<DeliveryRecord> = []
+  private waiters: Array<() => void> = []
+  private end: ConsumeFault | undefined
+  private feeding = false
+  private readonly backlog: Backlog
+  private readonly ground: Ground
+  private readonly scope: Scope.Scope
+
+  constructor(ground: Ground, scope: Scope.Scope) {
+    this.ground = ground
+    this.scope = scope
+    this.backlog = new Backlog(ground.core.onTaken)
+  }
+
+  readonly held = (): number => this.deliveries.length
+
+  readonly drop = (): void => {
+    for (const delivery of this.deliveries.splice(0)) this.backlog.started(delivery)
+  }
+
+  readonly putBack = (delivery: DeliveryRecord): void => {
+    this.deliveries.unshift(delivery)
+    this.backlog.taken([delivery])
+    this.wake()
+  }
+
+  get now(): Effect.Effect<Option.Option<DeliveryRecord>, CallError> {
+    return Effect.suspend(() => {
+      const delivery = this.shift()
+      if (delivery !== undefined) return Effect.succeedSome(delivery)
+      const { core, queue, there } = this.ground
+      return Effect.map(there(core.get(queue, true)), ({ delivery }) => Option.fromNullable(delivery))
+    })
+  }
+
+  get next(): Effect.Effect<DeliveryRecord, ConsumeFault> {
+    return Effect.suspend(() => this.feeding ? this.take : Effect.zipRight(this.start, this.take))
+  }
+
+  private readonly start: Effect.Effect<void> = Effect.suspend(() => {
+    this.feeding = true
+    this.end = undefined
+    return Effect.asVoid(Effect.forkIn(Effect.interruptible(this.feed), this.scope))
+  })
+
+  private get feed(): Effect.Effect<void> {
+    const { core, queue, there } = this.ground
+    const consume = Effect.scoped(Effect.flatMap(
+      consuming(core, { queue, noAck: true }, this.backlog),
+      (take) => Effect.forever(Effect.map(take, (batch) => this.push(batch)))
+    ))
+    // Each life of the channel in which the queue turns out to be gone declares it anew.
+    const again: Effect.Effect<never, ConsumeFault> = Effect.catchAll(
+      there(Effect.mapError(consume, reasonOf)),
+      (fault) => isMissing(fault) ? again : Effect.fail(fault)
+    )
+    return Effect.catchAll(again, (fault) => Effect.sync(() => this.finish(fault)))
+  }
+
+  private finish(fault: ConsumeFault): void {
+    this.end = fault
+    this.feeding = false
+    this.wake()
+  }
+
+  private push(batch: ReadonlyArray<DeliveryRecord>): void {
+    for (const delivery of batch) this.deliveries.push(delivery)
+    this.wake()
+  }
+
+  // All of them: one that was interrupted since would leave the others asleep.
+  private wake(): void {
+    for (const waiter of this.waiters.splice(0)) waiter()
+  }
+
+  private shift(): DeliveryRecord | undefined {
+    const delivery = this.deliveries.shift()
+    if (delivery !== undefined) this.backlog.started(delivery)
+    return delivery
+  }
+
+  private readonly take: Effect.Effect<DeliveryRecord, ConsumeFault> = Effect.suspend(() => {
+    const delivery = this.shift()
+    if (delivery !== undefined) return Effect.succeed(delivery)
+    if (this.end !== undefined) return Effect.fail(this.end)
+    return Effect.async<DeliveryRecord, ConsumeFault>((resume) => {
+      const waiter = () => resume(this.take)
+      this.waiters.push(waiter)
+      return Effect.sync(() => {
+        this.waiters = this.waiters.filter((each) => each !== waiter)
+      })
+    })
+  })
+}
