@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
+import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Scope from "effect/Scope"
 
 /**
@@ -18,7 +19,9 @@ export type Fork = (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
 
 /** @internal */
 export const makeFork: Effect.Effect<Fork, never, Scope.Scope> = Effect.gen(function*() {
-  const fork = Runtime.runFork(yield* Effect.runtime<never>())
+  // A finalizer or an acquisition may open things, too: what these fork ends by interruption all the same.
+  const runtime = Runtime.enableRuntimeFlag(yield* Effect.runtime<never>(), RuntimeFlags.Interruption)
+  const fork = Runtime.runFork(runtime)
   const fibers = new Set<Fiber.RuntimeFiber<void>>()
   let ended = false
   const end = Effect.suspend(() => {
