@@ -1,0 +1,332 @@
+/** Those who publish and consume, as planned: each writes into the ledger what it was told. */
+import type { AmqpError } from "effect-amqp"
+import { Channel, Connection } from "effect-amqp/amqp091"
+import type { Message } from "effect-amqp/amqp091"
+import * as Cause from "effect/Cause"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { Author, Entry, Ledger, Outcome, Reader } from "./ledger.ts"
+import type { ConsumerPlan, PublisherPlan } from "./plan.ts"
+import type { World } from "./world.ts"
+
+/** Bounds that every connection of a simulation has. */
+export const bounds = {
+  operationTimeout: "10 seconds",
+  publishTimeout: "10 seconds",
+  closeTimeout: "3 seconds"
+} as const
+
+/** The longest that a publish may take by these bounds: the wait for room, then for the confirm; and a little for the rest. */
+const longestPublish = 10_000 + 10_000 + 1000
+
+/** Messages that are published together, at most. In a full window they may wait for each other. */
+const most = 12
+
+/** Where it plays. */
+export interface Stage {
+  readonly world: World
+  readonly ledger: Ledger
+  /** Nothing goes wrong any more: nobody dawdles either. */
+  isHealed: boolean
+}
+
+/** Why an actor breaks off by itself. */
+class Restless extends Data.TaggedError("Restless")<{}> {}
+class RolledBack extends Data.TaggedError("RolledBack")<{}> {}
+
+const pause = (stage: Stage, most: number): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const longest = stage.isHealed ? Math.min(most, 100) : Math.round(most)
+    return longest === 0 ? Effect.void : Effect.sleep(Duration.millis(stage.world.chance.int(0, longest)))
+  })
+
+/** A defect is a bug, wherever it comes from. */
+const noDefect = ({ ledger }: Stage, who: string, exit: Exit.Exit<unknown, unknown>): void => {
+  if (Exit.isFailure(exit) && Option.isSome(Cause.dieOption(exit.cause))) {
+    ledger.violated(`${who} died: ${Cause.pretty(exit.cause)}`)
+  }
+}
+
+const failureOf = <A, E>(exit: Exit.Exit<A, E>): E | undefined =>
+  Exit.isFailure(exit) ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
+const isDone = <A, E>(exit: Exit.Exit<Option.Option<A>, E>): boolean =>
+  Exit.isSuccess(exit) && Option.isSome(exit.value)
+
+const outcomeOf = (error: AmqpError.ConfirmError): Outcome =>
+  // Waiting for room that did not come, it was never sent.
+  error._tag === "PublishNacked" || (error._tag === "OperationTimeout" && error.operation === "basic.publish")
+    ? "refused"
+    : "unknown"
+
+const isOver = (error: AmqpError.CallError | AmqpError.ConfirmError): boolean =>
+  error._tag === "ChannelError" && error.reason === "ReopenedTooOften"
+
+const bodyOf = (id: string, size: number): string => `${id}|${size}|${"x".repeat(size)}`
+
+const isWhole = (text: string, id: string): boolean => {
+  const [, size = ""] = text.split("|", 2)
+  return text === bodyOf(id, Number(size))
+}
+
+// --- Publishers ---
+
+type Open = <A extends Channel.ChannelBase>(
+  make: Effect.Effect<A, AmqpError.CallError, Connection.Connection | Scope.Scope>,
+  use: (channel: A) => Effect.Effect<void, AmqpError.CallError>
+) => Effect.Effect<void>
+
+/** A channel after the other until the work is done: one that was closed too often stays closed. */
+const reopening = (stage: Stage, done: () => boolean, connection: Connection.Connection): Open => (make, use) =>
+  Effect.gen(function*() {
+    while (!done()) {
+      const result = yield* Effect.either(Effect.scoped(Effect.flatMap(make, use)))
+      if (Either.isLeft(result)) yield* pause(stage, 1000)
+    }
+  }).pipe(Effect.provideService(Connection.Connection, connection))
+
+export const publisher = (
+  stage: Stage,
+  plan: PublisherPlan,
+  connection: Connection.Connection
+): Effect.Effect<void> => {
+  const { ledger, world } = stage
+  const { chance } = world
+  const author: Author = { name: plan.name, guarantee: plan.guarantee }
+  let next = 0
+  let transactions = 0
+
+  const message = (transaction?: number): readonly [Entry, Message.Message] => {
+    const entry = ledger.begin(author, next++, plan.route.queues, transaction)
+    return [entry, {
+      exchange: plan.route.exchange,
+      routingKey: plan.route.routingKey,
+      content: bodyOf(entry.id, chance.int(0, plan.size)),
+      properties: { messageId: entry.id }
+    }]
+  }
+  const batch = (transaction?: number) =>
+    Array.from({ length: Math.min(chance.int(1, most), plan.count - next) }, () => message(transaction))
+  const end = (entry: Entry, outcome: Outcome): void => {
+    ledger.ended(entry, outcome)
+    world.tell(`${entry.id} ${outcome}`)
+  }
+
+  /** How something went that may be given up; within its bound. */
+  const trial = <A, E>(what: string, effect: Effect.Effect<A, E>): Effect.Effect<Exit.Exit<Option.Option<A>, E>> =>
+    Effect.gen(function*() {
+      const begun = world.now
+      const exit = yield* Effect.exit(
+        chance.of(plan.impatience)
+          ? Effect.timeoutOption(effect, Duration.millis(chance.int(0, 100)))
+          : Effect.asSome(effect)
+      )
+      noDefect(stage, `${plan.name}: ${what}`, exit)
+      // At least once means: for as long as the connection tries.
+      const isSingle = plan.way === "publish" && plan.guarantee !== "transaction"
+      const longest = isSingle ? longestPublish : most * longestPublish
+      if (plan.guarantee !== "at-least-once" && world.now - begun > longest) {
+        ledger.violated(`${plan.name}: ${what} took ${world.now - begun} ms`)
+      }
+      return exit
+    })
+  const publishes = (channel: Channel.Channel | Channel.ConfirmChannel, done: Outcome) =>
+    Effect.gen(function*() {
+      const [entry, outgoing] = message()
+      const publish: Effect.Effect<void, AmqpError.ConfirmError> = channel.publish(outgoing)
+      const exit = yield* trial(`publish ${entry.id}`, publish)
+      const error = failureOf(exit)
+      end(entry, isDone(exit) ? done : error === undefined ? "unknown" : outcomeOf(error))
+      if (error !== undefined && isOver(error)) return yield* new Restless()
+    })
+
+  const many = (
+    entries: ReadonlyArray<Entry | undefined>,
+    exit: Exit.Exit<Option.Option<void>, AmqpError.CallError | AmqpError.PublishManyError>,
+    done: Outcome
+  ) =>
+    Effect.gen(function*() {
+      const error = failureOf(exit)
+      const each = new Map(
+        error?._tag === "PublishManyError" ? error.failures.map(({ error, index }) => [index, error] as const) : []
+      )
+      entries.forEach((entry, index) => {
+        if (entry === undefined) return
+        const failure = each.get(index)
+        const whole = isDone(exit) || error?._tag === "PublishManyError"
+        end(entry, failure !== undefined ? outcomeOf(failure) : whole ? done : "unknown")
+      })
+      if (Array.from(each.values()).some(isOver)) return yield* new Restless()
+    })
+
+  const publishesMany = (channel: Channel.Channel | Channel.ConfirmChannel, done: Outcome) =>
+    Effect.gen(function*() {
+      const all = batch()
+      const publishAll: Effect.Effect<void, AmqpError.CallError | AmqpError.PublishManyError> = channel.publishAll(
+        all.map(([, outgoing]) => outgoing)
+      )
+      const exit = yield* trial("publishAll", publishAll)
+      yield* many(all.map(([entry]) => entry), exit, done)
+    })
+
+  const offers = (channel: Channel.ConfirmChannel) =>
+    Effect.gen(function*() {
+      // Those that are not offered after all have their number too.
+      const offered: Array<Entry | undefined> = []
+      for (const [entry, outgoing] of batch()) {
+        const exit = yield* trial(`offer ${entry.id}`, channel.offer(outgoing))
+        offered.push(isDone(exit) ? entry : undefined)
+        if (!isDone(exit)) end(entry, "unknown")
+      }
+      const exit = yield* trial("drain", channel.drain)
+      if (Exit.isSuccess(exit) && Option.isNone(exit.value)) {
+        for (const entry of offered) if (entry !== undefined) end(entry, "unknown")
+        // What became of these would be told to the next drain.
+        return yield* new Restless()
+      }
+      yield* many(offered, exit, "confirmed")
+    })
+
+  const transacts = (channel: Channel.TxChannel) =>
+    Effect.gen(function*() {
+      const all = batch(++transactions)
+      const rollsBack = chance.of(plan.rollsBack)
+      let isComplete = false
+      const exit = yield* trial(
+        "transaction",
+        channel.transaction((transaction) =>
+          Effect.gen(function*() {
+            for (const [, outgoing] of all) {
+              yield* transaction.publish(outgoing)
+              yield* pause(stage, Math.min(plan.pace, 1000))
+            }
+            if (rollsBack) return yield* new RolledBack()
+            isComplete = true
+          })
+        )
+      )
+      const error = failureOf(exit)
+      for (const [entry] of all) end(entry, isDone(exit) ? "confirmed" : isComplete ? "unknown" : "refused")
+      if (error !== undefined && error._tag !== "RolledBack" && isOver(error)) return yield* new Restless()
+    })
+
+  const steadily = (step: Effect.Effect<void, Restless>): Effect.Effect<void> =>
+    Effect.gen(function*() {
+      while (next < plan.count) {
+        yield* step
+        yield* pause(stage, plan.pace)
+      }
+    }).pipe(Effect.ignore)
+
+  const open = reopening(stage, () => next >= plan.count, connection)
+  switch (plan.guarantee) {
+    case "at-most-once":
+      return open(
+        Channel.make(),
+        (channel) => steadily(plan.way === "publish" ? publishes(channel, "sent") : publishesMany(channel, "sent"))
+      )
+    case "confirmed":
+    case "at-least-once":
+      return open(
+        Channel.makeConfirm({ window: plan.window, guarantee: plan.guarantee }),
+        (channel) =>
+          steadily(
+            plan.way === "publish"
+              ? publishes(channel, "confirmed")
+              : plan.way === "offer"
+              ? offers(channel)
+              : publishesMany(channel, "confirmed")
+          )
+      )
+    case "transaction":
+      return open(Channel.makeTx(), (channel) => steadily(transacts(channel)))
+  }
+}
+
+// --- Consumers ---
+
+export const consumer = (
+  stage: Stage,
+  plan: ConsumerPlan,
+  connection: Connection.Connection
+): Effect.Effect<never> => {
+  const { ledger, world } = stage
+  const { chance } = world
+  let runs = 0
+
+  const seen = (reader: Reader, delivery: Message.Delivery): void => {
+    const id = delivery.properties.messageId ?? ""
+    if (!isWhole(delivery.text, id)) ledger.violated(`${reader.name} was given ${id} with another body`)
+    world.tell(`${reader.name} ${id}${delivery.redelivered ? " again" : ""}`)
+    ledger.delivered(reader, id, delivery.redelivered)
+  }
+
+  const settled = (delivery: Message.Delivery): Effect.Effect<void> => {
+    if (plan.queue.isLossy) return Effect.void
+    switch (plan.settling) {
+      case "ack":
+      case "ackAll":
+        return delivery.ack
+      case "ackOrFail":
+        return Effect.ignore(delivery.ackOrFail)
+      case "requeue some":
+        return chance.of(0.2) ? delivery.nack() : delivery.ack
+      case "reject some":
+        return chance.of(0.2) ? delivery.reject() : delivery.ack
+    }
+  }
+
+  const one = (reader: Reader) => (delivery: Message.Delivery) =>
+    Effect.gen(function*() {
+      seen(reader, delivery)
+      yield* pause(stage, plan.pace)
+      if (chance.of(plan.restlessness)) return yield* new Restless()
+      yield* settled(delivery)
+    })
+
+  const chunks = (channel: Channel.Channel, reader: Reader) => (deliveries: Iterable<Message.Delivery>) =>
+    Effect.gen(function*() {
+      for (const delivery of deliveries) seen(reader, delivery)
+      yield* pause(stage, plan.pace)
+      if (chance.of(plan.restlessness)) return yield* new Restless()
+      if (!plan.queue.isLossy) yield* channel.ackAll(deliveries)
+    })
+
+  const run = Effect.gen(function*() {
+    const reader: Reader = { name: `${plan.name}.${++runs}`, queue: plan.queue.name, last: new Map() }
+    const noAck = plan.queue.isLossy
+    const channel = yield* Channel.make({ prefetch: plan.prefetch })
+    if (plan.gets) {
+      for (;;) {
+        const got = yield* channel.get({ queue: plan.queue.name, noAck })
+        if (Option.isSome(got)) yield* one(reader)(got.value.delivery)
+        else yield* Effect.sleep("200 millis")
+      }
+    }
+    const deliveries = channel.consume({
+      queue: plan.queue.name,
+      // The library's own come from a counter that all runs of a process share.
+      consumerTag: reader.name,
+      noAck,
+      onCancel: plan.onCancel,
+      batch: plan.batch
+    })
+    return yield* plan.settling === "ackAll"
+      ? Stream.runForEachChunk(deliveries, chunks(channel, reader))
+      : Stream.runForEach(deliveries, one(reader))
+  })
+
+  return Effect.gen(function*() {
+    for (;;) {
+      const exit = yield* Effect.exit(Effect.scoped(run))
+      noDefect(stage, plan.name, exit)
+      world.tell(`${plan.name} ends ${Exit.isFailure(exit) ? String(Cause.squash(exit.cause)) : "well"}`)
+      yield* pause(stage, 1000)
+    }
+  }).pipe(Effect.provideService(Connection.Connection, connection))
+}

@@ -1,0 +1,212 @@
+/** One seed, from its plan to the verdict. */
+import { Transport } from "effect-amqp"
+import { Channel, Connection } from "effect-amqp/amqp091"
+import { Broker } from "effect-amqp/broker"
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import type { Stage } from "./actors.ts"
+import { bounds, consumer, publisher } from "./actors.ts"
+import * as Faults from "./faults.ts"
+import { Ledger } from "./ledger.ts"
+import * as Network from "./network.ts"
+import * as Plan from "./plan.ts"
+import { Violation, World } from "./world.ts"
+
+export interface Result {
+  readonly seed: number
+  readonly violations: ReadonlyArray<string>
+  /** What happened, a line each. */
+  readonly log: ReadonlyArray<string>
+  readonly steps: number
+  readonly messages: number
+  readonly deliveries: number
+  readonly isFaultless: boolean
+  /** Virtual milliseconds. */
+  readonly time: number
+}
+
+/** What a pipe may hold of a load as small as this. */
+const mostHeld = 2 * 1024 * 1024
+
+/** What takes longer does not end: faults are healed, and every bound is a fraction of it. */
+const forEver = Duration.minutes(10)
+
+const ends = <A, E, R>(stage: Stage, what: string, effect: Effect.Effect<A, E, R>, within = forEver) =>
+  Effect.timed(effect).pipe(
+    Effect.map(([took]) => {
+      if (Duration.greaterThan(took, within)) stage.ledger.violated(`${what} took ${Duration.toMillis(took)} ms`)
+    }),
+    Effect.disconnect,
+    Effect.timeoutOption(Duration.times(within, 2)),
+    Effect.map((ended) => {
+      if (ended._tag === "None") stage.ledger.violated(`${what} does not end`)
+    })
+  )
+
+const becomes = (stage: Stage, what: string, check: Effect.Effect<string | undefined>, seconds: number) =>
+  Effect.gen(function*() {
+    let found = yield* check
+    for (let second = 0; second < seconds * 4 && found !== undefined; second++) {
+      yield* Effect.sleep("250 millis")
+      found = yield* check
+    }
+    if (found !== undefined) stage.ledger.violated(`${what}: ${found}`)
+  })
+
+const play = (stage: Stage, network: Network.Network, plan: Plan.Plan) =>
+  Effect.gen(function*() {
+    const { ledger, world } = stage
+    const { chance } = world
+    let names = 0
+    const broker = yield* Broker.make({ generateName: () => `${++names}` })
+    const recorded = yield* broker.record({ last: 1_000_000 })
+    const connect = (name: string) =>
+      // Some are opened where nothing is interrupted, as by an acquisition or a finalizer.
+      (chance.of(0.2) ? Effect.uninterruptible : Effect.interruptible)(Connection.make({
+        host: "broker",
+        name,
+        heartbeat: `${plan.heartbeat} seconds`,
+        frameMax: plan.frameMax,
+        connect: Schedule.spaced("500 millis"),
+        ...bounds
+      }))
+
+    yield* Effect.scoped(Effect.gen(function*() {
+      const channel = yield* Effect.provideServiceEffect(Channel.make(), Connection.Connection, connect("admin"))
+      for (const each of plan.exchanges) yield* channel.exchangeDeclare(each)
+      for (const { name } of plan.queues) yield* channel.queueDeclare({ queue: name })
+      for (const each of plan.bindings) yield* channel.queueBind(each)
+    }))
+
+    const faults = yield* Effect.fork(Effect.forEach(
+      Array.from({ length: plan.faults }, () => chance.int(0, plan.span)),
+      (at) => Effect.delay(Faults.one(world, network, broker), Duration.millis(at)),
+      { concurrency: "unbounded", discard: true }
+    ))
+
+    const clients = yield* Scope.make()
+    const connections = yield* Effect.forEach(
+      Array.from({ length: plan.connections }, (_, index) => `client-${index}`),
+      (name) => Scope.extend(connect(name), clients)
+    )
+    const of = ({ connection }: { readonly connection: number }) => connections[connection % connections.length]!
+    const consumers = yield* Effect.forEach(
+      plan.consumers,
+      (each) => Effect.fork(consumer(stage, each, of(each)))
+    )
+    const publishers = yield* Effect.forEach(
+      plan.publishers,
+      (each) => Effect.fork(publisher(stage, each, of(each)))
+    )
+
+    yield* Fiber.join(faults)
+    network.heal()
+    yield* broker.heal()
+    stage.isHealed = true
+    world.tell("all is healed")
+
+    yield* ends(stage, "publishing", Fiber.joinAll(publishers))
+    const left = Effect.map(broker.queues(), (queues) => {
+      if (network.mostHeld() > mostHeld) ledger.violated(`a pipe held ${network.mostHeld()} octets`)
+      const all = queues.filter(({ ready, unsettled }) => ready > 0 || unsettled > 0)
+      return all.length === 0 ? undefined : JSON.stringify(all)
+    })
+    yield* becomes(stage, "messages are left", left, 600)
+    // What does not ask for acknowledgements may still have some at hand.
+    for (let before = -1; before !== ledger.deliveries;) {
+      before = ledger.deliveries
+      yield* Effect.sleep("1 second")
+    }
+    world.tell("all is consumed")
+
+    yield* ends(stage, "the end of consumers", Fiber.interruptAll(consumers), Duration.seconds(30))
+    yield* becomes(
+      stage,
+      "consumers are left",
+      Effect.map(broker.queues(), (queues) => {
+        const consumed = queues.filter(({ consumers }) => consumers > 0)
+        return consumed.length === 0 ? undefined : JSON.stringify(consumed)
+      }),
+      60
+    )
+    yield* becomes(
+      stage,
+      "channels are left",
+      Effect.map(broker.connections, (open) => {
+        const used = open.filter(({ channels }) => channels > 0)
+        return used.length === 0 ? undefined : JSON.stringify(used)
+      }),
+      60
+    )
+    // Its bound for each connection, one after the other, and the way there.
+    const goodbyes = Duration.seconds(3.5 * plan.connections)
+    yield* ends(stage, "the goodbye", Scope.close(clients, Exit.void), goodbyes)
+    yield* becomes(
+      stage,
+      "connections are left",
+      Effect.map(broker.connections, (open) => open.length === 0 ? undefined : JSON.stringify(open)),
+      60
+    )
+    ledger.recorded(Array.from(yield* recorded, ({ properties }) => properties.messageId ?? ""))
+  })
+
+/** Runs a seed. */
+export const simulate = async (seed: number): Promise<Result> => {
+  const world = new World(seed)
+  const plan = Plan.make(world.chance)
+  const isFaultless = plan.faults === 0
+  const ledger = new Ledger({
+    queuesThatLose: new Set(plan.queues.filter(({ isLossy }) => isLossy).map(({ name }) => name)),
+    isFaultless
+  })
+  const stage: Stage = { world, ledger, isHealed: false }
+  const network = Network.make(world)
+  world.tell(JSON.stringify(plan))
+  const logger = Logger.replace(
+    Logger.defaultLogger,
+    Logger.make(({ logLevel, message }) => {
+      world.tell(`log ${logLevel.label} ${String(message)}`)
+      if (LogLevel.greaterThanEqual(logLevel, LogLevel.Error)) ledger.violated(`logged: ${String(message)}`)
+    })
+  )
+  // Faults by the thousand: where they were made costs more than all the rest, and the log says more.
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
+  try {
+    const exit = await world.run(
+      play(stage, network, plan).pipe(
+        Effect.scoped,
+        Effect.provideService(Transport.Transport, network.transport),
+        Effect.provideService(Transport.TransportServer, network.server),
+        Effect.provide(logger)
+      )
+    )
+    if (Exit.isFailure(exit)) ledger.violated(`the play failed: ${Cause.pretty(exit.cause)}`)
+    ledger.judge()
+    if (network.open() > 0) ledger.violated(`${network.open()} pipes are left`)
+    if (world.sleepers > 0) ledger.violated(`${world.sleepers} timers are left`)
+    if (world.fibers > 0) ledger.violated(`${world.fibers} fibers are left`)
+  } catch (error) {
+    if (!(error instanceof Violation)) throw error
+    ledger.violated(error.message)
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
+  }
+  return {
+    seed,
+    violations: ledger.violations,
+    log: world.log,
+    steps: world.steps,
+    messages: ledger.entries.size,
+    deliveries: ledger.deliveries,
+    isFaultless,
+    time: world.now
+  }
+}
