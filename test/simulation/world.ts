@@ -4,15 +4,12 @@
  * of a seed nothing differs; nothing waits for real time.
  */
 import * as Clock from "effect/Clock"
-import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import type * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type * as Scheduler from "effect/Scheduler"
-import * as Supervisor from "effect/Supervisor"
+import { LivingFibers } from "../harness/livingFibers.ts"
 import { Chance } from "./random.ts"
 
 /** Something that will happen. */
@@ -67,25 +64,6 @@ class Agenda {
   }
 }
 
-/** Which fibers live. */
-class Alive extends Supervisor.AbstractSupervisor<number> {
-  readonly fibers = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
-  override readonly value = Effect.sync(() => this.fibers.size)
-
-  override onStart<A, E, R>(
-    _context: Context.Context<R>,
-    _effect: Effect.Effect<A, E, R>,
-    _parent: Option.Option<Fiber.RuntimeFiber<unknown, unknown>>,
-    fiber: Fiber.RuntimeFiber<A, E>
-  ): void {
-    this.fibers.add(fiber)
-  }
-
-  override onEnd<A, E>(_exit: Exit.Exit<A, E>, fiber: Fiber.RuntimeFiber<A, E>): void {
-    this.fibers.delete(fiber)
-  }
-}
-
 /** What is wrong with a run. */
 export class Violation extends Error {
   override readonly name = "Violation"
@@ -106,7 +84,7 @@ export class World {
   private readonly seed: number
   private readonly agenda = new Agenda()
   private readonly ready: Array<() => void> = []
-  private readonly alive = new Alive()
+  private readonly alive = new LivingFibers()
   private time = 0
   private order = 0
 
