@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { setImmediate as turn } from "node:timers/promises"
 import type { Author } from "./ledger.ts"
 import { Ledger } from "./ledger.ts"
 import { simulate } from "./simulate.ts"
@@ -12,6 +13,8 @@ describe("The simulator", () => {
     let messages = 0
     for (let seed = 1; seed <= seeds; seed++) {
       const result = await simulate(seed)
+      // A simulation never waits, and the test runner wants to be heard now and then.
+      await turn()
       if (result.isFaultless) faultless++
       messages += result.messages
       for (const violation of result.violations) {
