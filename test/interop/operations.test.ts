@@ -9,6 +9,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
+import { eventually } from "../behaviour/place.ts"
 import { describeRabbit, SharedRabbitMq } from "../harness/describe.ts"
 
 const connect = (options?: Partial<Connection.Options>) =>
@@ -107,10 +108,12 @@ describeRabbit("Channel operations on RabbitMQ", (it) => {
       const consume = channel.consume({ queue }).pipe(Stream.runForEach(() => Effect.sync(() => held++)), Effect.fork)
       yield* consume
       yield* consume
-      yield* Effect.sleep("200 millis")
+      const settled = (count: number) =>
+        Effect.zipRight(eventually(Effect.sync(() => held >= count), true), Effect.sleep("200 millis"))
+      yield* settled(3)
       assert.strictEqual(held, 3)
       yield* network.cut
-      yield* Effect.sleep("600 millis")
+      yield* settled(6)
       assert.strictEqual(held, 6)
     }))
 

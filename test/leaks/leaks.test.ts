@@ -70,7 +70,7 @@ describe("Nothing is left", () => {
         const channel = yield* Effect.provideService(Channel.make(), Connection.Connection, connection)
         yield* channel.queueDeclare({ queue: "q" })
       }))
-      yield* leavesNothing(300, 1000, cycle)
+      yield* leavesNothing(2000, 1000, cycle)
       assert.deepStrictEqual(yield* connections, [])
     }).pipe(Effect.provide(Tcp)), minutes)
 

@@ -67,6 +67,20 @@ const undone = (record: Record, queue: string): Method.Method => {
   return method._tag === "QueueBind" ? { ...method, _tag: "QueueUnbind" } : { ...method, _tag: "ExchangeUnbind" }
 }
 
+/**
+ * A queue that the broker named and that needs no connection may be there still, with its messages: another one is asked for
+ * only where it is gone.
+ */
+const askFor = (ask: Ask, record: Record): Effect.Effect<Reply, CallError> => {
+  const { method } = record
+  if (!(record instanceof QueueRecord) || !record.isServerNamed || record.method.exclusive) return ask(method)
+  return Effect.catchIf(
+    ask({ ...record.method, queue: record.queue, passive: true }),
+    (error) => error._tag === "ChannelError" && error.reason === "NotFound",
+    () => ask(method)
+  )
+}
+
 /** Declares one record, and hears by which name the broker calls it. */
 const declareOne = (host: ChannelHost, ask: Ask, record: Record): Effect.Effect<Reply, CallError> =>
   Effect.suspend(() => {
@@ -77,7 +91,7 @@ const declareOne = (host: ChannelHost, ask: Ask, record: Record): Effect.Effect<
       return Effect.fail(refused("exchange.bind", "the broker does not bind exchanges to exchanges"))
     }
     ledger.declaring.add(record)
-    return ask(method).pipe(
+    return askFor(ask, record).pipe(
       method._tag === "QueueDeclare" && method.exclusive
         ? Effect.retry({ schedule: patience, while: isHeld })
         : (declared) => declared,
@@ -122,6 +136,7 @@ export const declareAll = (
       if (!(record instanceof QueueRecord) || !record.isServerNamed || method._tag !== "QueueDeclareOk") return
       const { queue: from } = record
       const { queue: to } = method
+      if (from === to) return
       renamed.push({ from, to })
       host.recovery.ledger.renamed(record, to)
       host.renamed(from, to)
