@@ -40,8 +40,8 @@ export const patience = 60_000
 
 let count = 0
 
-/** Past this many steps the operation does not end. */
-const most = 10_000
+/** Past this many steps the operation does not end: an idle event loop makes a hundred thousand turns a second. */
+const most = 3_000_000
 
 export const everywhere = (place: Place, { run }: Case) => {
   // A channel that the broker closed would heal, and nobody see it.
@@ -106,8 +106,9 @@ export const everywhere = (place: Place, { run }: Case) => {
         }
         yield* eventually(Effect.map(ready, ([, consumers]) => consumers), 0, `${after}: consumers`)
         // … nor here: no number, no place in a window, no socket, no timer.
-        const number = yield* Effect.scoped(on(Effect.flatMap(Channel.make(), (channel) => channel.number)))
-        assert.strictEqual(number, own + 1, `${after}: channel numbers`)
+        // A channel that the broker closed over it takes its number again when it has healed.
+        const number = Effect.scoped(on(Effect.flatMap(Channel.make(), (channel) => channel.number)))
+        yield* eventually(number, own + 1, `${after}: channel numbers`)
         yield* eventually(confirm.unconfirmed, 0, `${after}: unconfirmed`)
         yield* eventually(
           Effect.sync(() => Object.entries(resources()).filter(([name, now]) => now > (before[name] ?? 0))),
