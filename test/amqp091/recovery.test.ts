@@ -165,6 +165,26 @@ describe("After a loss", () => {
       assert.isFalse(yield* queueThere(before))
     }).pipe(Effect.provide(Live())))
 
+  it.scoped("a queue that the broker named and that is there still keeps its name and its messages", () =>
+    Effect.gen(function*() {
+      const all = yield* reports
+      const channel = yield* Channel.makeConfirm()
+      const ref = yield* channel.queueDeclare({ exclusive: false })
+      const before = ref.queue
+      yield* channel.publish({ routingKey: before, content: "kept" })
+      yield* cut(Effect.void)
+      assert.strictEqual(ref.queue, before)
+      const { taken } = yield* consuming(channel, { queue: ref })
+      yield* pass
+      assert.deepStrictEqual(taken, ["kept"])
+      assert.deepStrictEqual(all.map(({ failures, renamed }) => [failures, renamed]), [[[], []]])
+
+      yield* cut(other((channel) => channel.queueDelete({ queue: before })))
+      assert.notStrictEqual(ref.queue, before)
+      assert.isTrue(yield* queueThere(ref.queue))
+      assert.deepStrictEqual(all.at(-1)?.renamed, [{ from: before, to: ref.queue }])
+    }).pipe(Effect.provide(Live())))
+
   it.scoped("a bind that was under way is about the queue's new name", () =>
     Effect.gen(function*() {
       const broker = yield* Broker.Broker
