@@ -38,7 +38,7 @@ export interface Supervised<Endpoint, Session> {
   /** Rounds after a loss. */
   readonly reconnect: Schedule.Schedule<unknown, RecoverableError>
   readonly isFinal: (fault: RecoverableError) => boolean
-  /** Whether the peer will not come back to this session's endpoint soon, so that others are tried at once. */
+  /** Whether nobody will answer at this endpoint for a while, so that others are tried at once. */
   readonly isLeaving: (fault: RecoverableError) => boolean
   /** After this long an open session proves that the trouble is over, and `reconnect` starts from its beginning. */
   readonly stableAfter: Duration.Duration
