@@ -9,7 +9,7 @@
 import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { dual } from "effect/Function"
@@ -22,21 +22,20 @@ import type { CallError, ConnectError, ConnectionClosed, OperationTimeout, Recov
 import type * as ErrorPolicy from "../ErrorPolicy.ts"
 import type { DurationText } from "../Reconnect.ts"
 import * as Reconnect from "../Reconnect.ts"
-import type { PipeTls } from "../Transport.ts"
-import { Transport } from "../Transport.ts"
+import type { PipeTls, Transport } from "../Transport.ts"
 import * as ConnectionOptions from "./ConnectionOptions.ts"
 import type { FieldTable } from "./FieldTable.ts"
 import type { ConnectionCore } from "./internal/connection.ts"
 import * as internalEnsure from "./internal/ensure.ts"
-import { cloned, said, split, wrong } from "./internal/overrides.ts"
-import { supervised } from "./internal/supervised.ts"
+import * as openConnection from "./internal/openConnection.ts"
+import { cloned, split, wrong } from "./internal/overrides.ts"
 import type { RecoveryOptions, RecoveryReport } from "./Topology.ts"
 
 /**
  * @since 0.1.0
  * @category type ids
  */
-export const TypeId: unique symbol = Symbol.for("effect-amqp/amqp091/Connection")
+export const TypeId: unique symbol = openConnection.TypeId
 
 /**
  * @since 0.1.0
@@ -338,51 +337,7 @@ export type Options =
   & ConnectionOptions.ConnectionOptions.ReadOptions
   & Overrides
 
-const isUp = (state: State): boolean => state._tag === "Open" || state._tag === "Blocked"
-
 type Endpoints = readonly [ConnectionOptions.ConnectionOptions, ...Array<ConnectionOptions.ConnectionOptions>]
-
-const fromEndpoints = (
-  endpoints: Endpoints,
-  supervision: Supervision,
-  secret?: Redacted.Redacted
-): Effect.Effect<Connection, ConnectError, Transport | Scope.Scope> =>
-  Effect.map(supervised(endpoints, supervision, secret), (life) => {
-    const { core, state } = life
-    return {
-      [TypeId]: TypeId,
-      state: Effect.sync(() => state.unsafeGet()),
-      get changes() {
-        return state.changes
-      },
-      get recoveries() {
-        return core.recovery.reports
-      },
-      isOpen: Effect.sync(() => isUp(state.unsafeGet())),
-      isClosed: Effect.sync(() => state.unsafeGet()._tag === "Closed"),
-      ready: (options) => life.ready(Duration.decode(options?.timeout ?? core.operationTimeout)),
-      silence: Effect.sync(() => core.silence),
-      pause: life.pause,
-      resume: life.resume,
-      reconnectNow: life.reconnectNow,
-      switchEndpoint: life.switchEndpoint,
-      clone: (overrides = {}) => {
-        const { parameters, supervision: replaced } = split(overrides)
-        const failover = parameters.failover === undefined ? supervision.failover : undefined
-        return Effect.flatMap(
-          cloned(endpoints, parameters),
-          (all) => fromEndpoints(all, { ...supervision, failover, ...said(replaced) }, core.secret)
-        ).pipe(Effect.provideService(Transport, life.transport))
-      },
-      drainEvents: (options) =>
-        core.drainEvents(options?.timeout === undefined ? undefined : Duration.decode(options.timeout)),
-      closed: life.closed,
-      updateSecret: (secret, reason) => core.updateSecret(secret, reason),
-      info: life.info,
-      close: (options) => life.close(options?.code ?? 200, options?.text ?? "Normal shutdown"),
-      core
-    }
-  })
 
 /**
  * Opens a connection and supervises it until the scope closes; then it says goodbye on the wire, within the close
@@ -403,7 +358,7 @@ export const make = (options: Options): Effect.Effect<Connection, ConnectError, 
     const { parameters, supervision } = split(options)
     return Either.match(ConnectionOptions.resolve(parameters), {
       onLeft: (fault) => Effect.fail(wrong(fault)),
-      onRight: (endpoints) => fromEndpoints(endpoints, supervision)
+      onRight: (endpoints) => openConnection.fromEndpoints(endpoints, supervision)
     })
   })
 
@@ -429,7 +384,8 @@ export const makeConfig = (
   const { parameters, supervision } = split(options)
   return Effect.flatMap(
     config,
-    (endpoints) => Effect.flatMap(cloned(endpoints, parameters), (all) => fromEndpoints(all, supervision))
+    (endpoints) =>
+      Effect.flatMap(cloned(endpoints, parameters), (all) => openConnection.fromEndpoints(all, supervision))
   )
 }
 

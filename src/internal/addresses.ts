@@ -19,12 +19,12 @@ export interface Named {
   readonly limit: Duration.Duration | null
 }
 
-type Addresses = readonly [Address, ...Array<Address>]
+type Found = readonly [Address, ...Array<Address>]
 
 // A list that is discovered may name others each time.
 const maxRemembered = 256
 
-const asItIs: Addresses = [undefined]
+const asItIs: Found = [undefined]
 
 /** From the one after `last`. */
 const after = (addresses: ReadonlyArray<string>, last: string | undefined): ReadonlyArray<string> => {
@@ -38,34 +38,38 @@ const after = (addresses: ReadonlyArray<string>, last: string | undefined): Read
  *
  * @internal
  */
-export const makeAddresses = (
-  transport: Context.Tag.Service<Transport>,
-  order: "as listed" | "shuffled" | "on from the last"
-) => {
-  const last = new Map<string, string>()
-  return {
-    of: ({ endpoint, host, limit, port }: Named): Effect.Effect<Addresses, ConnectError> => {
-      const { resolve } = transport
-      if (resolve === undefined) return Effect.succeed(asItIs)
-      const found = Effect.flatMap(resolve({ host, port }), (all) => {
-        if (order === "shuffled") return Effect.map(Random.shuffle(all), (shuffled) => Array.from(shuffled))
-        return Effect.succeed(order === "as listed" ? all : after(all, last.get(endpoint)))
-      })
-      const bounded = limit === null ? found : Effect.timeoutFail(found, {
-        duration: limit,
-        onTimeout: () =>
-          ConnectError.at(endpoint, "Dns", `the name server did not answer within ${Duration.format(limit)}`)
-      })
-      return Effect.map(bounded, (all): Addresses => {
-        const [first, ...others] = all
-        return first === undefined ? asItIs : [first, ...others]
-      })
-    },
-    /** This one is dialled. */
-    tried: (endpoint: string, address: Address): void => {
-      if (address === undefined) return
-      if (last.size >= maxRemembered && !last.has(endpoint)) last.clear()
-      last.set(endpoint, address)
-    }
+export class Addresses {
+  private readonly transport: Context.Tag.Service<Transport>
+  private readonly order: "as listed" | "shuffled" | "on from the last"
+  private readonly last = new Map<string, string>()
+
+  constructor(transport: Context.Tag.Service<Transport>, order: "as listed" | "shuffled" | "on from the last") {
+    this.transport = transport
+    this.order = order
+  }
+
+  of({ endpoint, host, limit, port }: Named): Effect.Effect<Found, ConnectError> {
+    const { resolve } = this.transport
+    if (resolve === undefined) return Effect.succeed(asItIs)
+    const found = Effect.flatMap(resolve({ host, port }), (all) => {
+      if (this.order === "shuffled") return Effect.map(Random.shuffle(all), (shuffled) => Array.from(shuffled))
+      return Effect.succeed(this.order === "as listed" ? all : after(all, this.last.get(endpoint)))
+    })
+    const bounded = limit === null ? found : Effect.timeoutFail(found, {
+      duration: limit,
+      onTimeout: () =>
+        ConnectError.at(endpoint, "Dns", `the name server did not answer within ${Duration.format(limit)}`)
+    })
+    return Effect.map(bounded, (all): Found => {
+      const [first, ...others] = all
+      return first === undefined ? asItIs : [first, ...others]
+    })
+  }
+
+  /** This one is dialled. */
+  tried(endpoint: string, address: Address): void {
+    if (address === undefined) return
+    if (this.last.size >= maxRemembered && !this.last.has(endpoint)) this.last.clear()
+    this.last.set(endpoint, address)
   }
 }

@@ -4,40 +4,43 @@
  *
  * @since 0.1.0
  */
-import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
-import type * as Stream from "effect/Stream"
+import * as Stream from "effect/Stream"
 import { Events } from "./events.ts"
 
 /** @internal */
-export interface Cell<A> {
-  readonly unsafeGet: () => A
-  readonly unsafeSet: (value: A) => void
-  /** The current value, then each later one. A subscriber that lags by more than 64 misses the oldest. */
-  readonly changes: Stream.Stream<A>
-  /** Ends `changes` for everyone, after what was set so far. */
-  readonly unsafeEnd: () => void
-}
+export class Cell<A> {
+  private current: A
+  private events: Events<A> | undefined
+  private ended = false
 
-/** @internal */
-export const make = <A>(initial: A): Effect.Effect<Cell<A>> =>
-  Effect.sync(() => {
-    const events = new Events<A>()
-    let current = initial
-    let ended = false
-    return {
-      unsafeGet: () => current,
-      unsafeSet: (value) => {
-        if (ended || Equal.equals(current, value)) return
-        current = value
-        events.offer(value)
-      },
-      unsafeEnd: () => {
-        ended = true
-        events.end()
-      },
-      get changes() {
-        return events.stream(() => [current])
-      }
-    }
-  })
+  constructor(initial: A) {
+    this.current = initial
+  }
+
+  unsafeGet(): A {
+    return this.current
+  }
+
+  unsafeSet(value: A): void {
+    if (this.ended || Equal.equals(this.current, value)) return
+    this.current = value
+    this.events?.offer(value)
+  }
+
+  /** Ends `changes` for everyone, after what was set so far. */
+  unsafeEnd(): void {
+    this.ended = true
+    this.events?.end()
+  }
+
+  /** The current value, then each later one. A subscriber that lags by more than 64 misses the oldest. */
+  get changes(): Stream.Stream<A> {
+    return Stream.suspend(() => {
+      // After the end there is the last value, and nobody to hear of another.
+      if (this.ended) return Stream.make(this.current)
+      this.events ??= new Events<A>()
+      return this.events.stream(() => [this.current])
+    })
+  }
+}

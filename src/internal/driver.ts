@@ -11,27 +11,31 @@ import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
 
 /** @internal */
-export interface Driver<In> {
-  readonly reset: () => void
-  /** The delay before what comes next; `undefined` when the Schedule has ended. */
-  readonly next: (input: In) => Effect.Effect<Duration.Duration | undefined>
-}
+export class Driver<in In> {
+  private readonly clock: Clock.Clock
+  private readonly schedule: Schedule.Schedule<unknown, In>
+  private state: unknown
 
-/** @internal */
-export const makeDriver = <In>(clock: Clock.Clock, schedule: Schedule.Schedule<unknown, In>): Driver<In> => {
-  let state: unknown = schedule.initial
-  return {
-    reset: () => {
-      state = schedule.initial
-    },
-    next: (input) =>
-      Effect.gen(function*() {
-        const now = clock.unsafeCurrentTimeMillis()
-        const [following, , decision] = yield* schedule.step(now, input, state)
-        state = following
+  constructor(clock: Clock.Clock, schedule: Schedule.Schedule<unknown, In>) {
+    this.clock = clock
+    this.schedule = schedule
+    this.state = schedule.initial
+  }
+
+  reset(): void {
+    this.state = this.schedule.initial
+  }
+
+  /** The delay before what comes next; `undefined` when the Schedule has ended. */
+  next(input: In): Effect.Effect<Duration.Duration | undefined> {
+    return Effect.suspend(() => {
+      const now = this.clock.unsafeCurrentTimeMillis()
+      return Effect.map(this.schedule.step(now, input, this.state), ([following, , decision]) => {
+        this.state = following
         return ScheduleDecision.isDone(decision)
           ? undefined
           : Duration.millis(Math.max(0, Math.round(ScheduleIntervals.start(decision.intervals) - now)))
       })
+    })
   }
 }

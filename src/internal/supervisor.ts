@@ -7,6 +7,7 @@
  *
  * @since 0.1.0
  */
+import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -15,7 +16,7 @@ import type * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import type { ConnectAttempt, ConnectionClosed, ConnectionLost, ConnectReason, RecoverableError } from "../AmqpError.ts"
 import { ConnectError } from "../AmqpError.ts"
-import { makeDriver } from "./driver.ts"
+import { Driver } from "./driver.ts"
 import type { Rounds } from "./rounds.ts"
 
 /** One of the addresses that an endpoint's name has; `undefined`: as the transport finds it. @internal */
@@ -59,23 +60,6 @@ export interface Ending {
   readonly first: ConnectError | undefined
 }
 
-/** @internal */
-export interface Supervisor<Endpoint, Session> {
-  /** Begins with a round, or with the session that was adopted; runs until there is nothing to try any more. */
-  readonly run: Effect.Effect<Ending>
-  /** From here on the Schedules begin anew: whoever asked for the next round does not wait for it. */
-  readonly reset: () => void
-  /**
-   * Dials one endpoint, beside what is open: a session to be adopted or closed. To be called where nothing can interrupt,
-   * so that nobody loses it; what waits can be interrupted all the same, by `restore`.
-   */
-  readonly dial: (endpoint: Endpoint, restore: Restore) => Effect.Effect<Adopted<Endpoint, Session>, ConnectError>
-  /** What `run` begins with. */
-  readonly adopt: (session: Adopted<Endpoint, Session>) => void
-  /** Closes what was adopted, where `run` was interrupted before it came to it. */
-  readonly discard: Effect.Effect<void>
-}
-
 /** A session with a scope of its own. @internal */
 export interface Adopted<Endpoint, Session> {
   readonly endpoint: Endpoint
@@ -94,134 +78,159 @@ const close = (adopted: { readonly scope: Scope.CloseableScope } | undefined): E
   adopted === undefined ? Effect.void : Scope.close(adopted.scope, Exit.void)
 
 /** @internal */
-export const makeSupervisor = <Endpoint, Session>(
-  options: Supervised<Endpoint, Session>,
+export class Supervisor<Endpoint, Session> {
+  private readonly clock: Clock.Clock
+  private readonly options: Supervised<Endpoint, Session>
   /** Hears how the first connect went, once. */
-  onFirst: (exit: Exit.Exit<void, ConnectError>) => void
-): Effect.Effect<Supervisor<Endpoint, Session>> =>
-  Effect.map(Effect.clock, (clock) => {
-    const { rounds } = options
-    const stableAfter = Duration.toMillis(options.stableAfter)
-    const connect = makeDriver(clock, options.connect)
-    const reconnect = makeDriver(clock, options.reconnect)
-    /** Of all rounds since a session was up. */
-    let attempts: Array<ConnectAttempt> = []
-    let adopted: Adopted<Endpoint, Session> | undefined
-    let first = true
-    let openedAt = Infinity
-    let round = 0
-    let lastFault: RecoverableError | undefined
-    /** How many other places there are to go to from where the last session was. */
-    let others = 0
-    /** How often it went on to one of them without a delay. */
-    let hurried = 0
+  private readonly onFirst: (exit: Exit.Exit<void, ConnectError>) => void
+  private readonly stableAfter: number
+  private readonly connect: Driver<ConnectError>
+  private readonly reconnect: Driver<RecoverableError>
+  /** Of all rounds since a session was up. */
+  private attempts: Array<ConnectAttempt> = []
+  private adopted: Adopted<Endpoint, Session> | undefined
+  private first = true
+  private openedAt = Infinity
+  private round = 0
+  private lastFault: RecoverableError | undefined
+  /** How many other places there are to go to from where the last session was. */
+  private others = 0
+  /** How often it went on to one of them without a delay. */
+  private hurried = 0
 
-    const note = (fault: ConnectError): void => {
-      attempts.push(...fault.attempts)
-      attempts.splice(0, attempts.length - maxAttempts)
-    }
+  constructor(
+    clock: Clock.Clock,
+    options: Supervised<Endpoint, Session>,
+    onFirst: (exit: Exit.Exit<void, ConnectError>) => void
+  ) {
+    this.clock = clock
+    this.options = options
+    this.onFirst = onFirst
+    this.stableAfter = Duration.toMillis(options.stableAfter)
+    this.connect = new Driver(clock, options.connect)
+    this.reconnect = new Driver(clock, options.reconnect)
+  }
 
-    const dialAt = (endpoint: Endpoint, address: Address, isOne: boolean) =>
-      isOne ?
-        options.dial(endpoint, address) :
-        Effect.mapError(options.dial(endpoint, address), (fault) =>
-          new ConnectError({
-            reason: fault.reason,
-            attempts: fault.attempts.map((attempt) => ({ ...attempt, address }))
-          }))
+  /** From here on the Schedules begin anew: whoever asked for the next round does not wait for it. */
+  reset(): void {
+    this.round = 0
+    this.hurried = 0
+    this.connect.reset()
+    this.reconnect.reset()
+  }
 
-    const dial = (
-      endpoint: Endpoint,
-      restore: Restore
-    ): Effect.Effect<Adopted<Endpoint, Session>, ConnectError> =>
-      Effect.gen(function*() {
-        const addresses = yield* restore(options.addresses(endpoint))
-        const failed: Array<ConnectAttempt> = []
-        let reason: ConnectReason = "Refused"
-        for (const address of addresses) {
-          const scope = yield* Scope.make()
-          const dialled = yield* Effect.either(
-            restore(Scope.extend(dialAt(endpoint, address, addresses.length === 1), scope)).pipe(
-              Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
-            )
-          )
-          if (Either.isRight(dialled)) return { endpoint, session: dialled.right, scope }
-          reason = dialled.left.reason
-          failed.push(...dialled.left.attempts)
-        }
-        return yield* new ConnectError({ reason, attempts: failed })
-      })
+  /** What `run` begins with. */
+  adopt(session: Adopted<Endpoint, Session>): void {
+    this.adopted = session
+  }
 
-    /** Dials the better ones again and again; ends with one of them adopted, and the present session left. */
-    const goBack = (better: ReadonlyArray<Endpoint>): Effect.Effect<void> =>
-      Effect.gen(function*() {
-        const again = makeDriver(clock, options.reconnect)
-        let delay: Duration.Duration | undefined = options.stableAfter
-        while (delay !== undefined) {
-          yield* Effect.sleep(delay)
-          let fault: ConnectError | undefined
-          for (const endpoint of better) {
-            const done = yield* Effect.uninterruptibleMask((restore) =>
-              Effect.matchEffect(dial(endpoint, restore), {
-                onFailure: (failed) => Effect.succeed(failed),
-                onSuccess: (next) => {
-                  adopted = next
-                  return Effect.as(options.leave, undefined)
-                }
-              })
-            )
-            if (done === undefined) return
-            fault = done
-          }
-          // There is one endpoint at least, so there is a fault.
-          delay = yield* again.next(fault!)
-        }
-        return yield* Effect.never
-      })
-
-    /** Ends without a fault where another session was adopted instead. */
-    const live = (session: Session, endpoint: Endpoint): Effect.Effect<void, RecoverableError> =>
-      Effect.flatMap(options.up(session), () => {
-        options.onOpen(session, endpoint)
-        openedAt = clock.unsafeCurrentTimeMillis()
-        attempts = []
-        if (first) {
-          first = false
-          round = 0
-          onFirst(Exit.void)
-        }
-        const better = rounds.better(endpoint)
-        return better.length === 0
-          ? options.ended(session)
-          : Effect.raceFirst(options.ended(session), goBack(better))
-      })
-
-    /** The session that was adopted; its scope goes with it. */
-    const take: Effect.Effect<void, RecoverableError> = Effect.uninterruptibleMask((restore) => {
-      const taken = adopted
-      adopted = undefined
-      if (taken === undefined) return Effect.void
-      rounds.tried(taken.endpoint)
-      others = rounds.known().length - 1
-      options.onDialling(taken.endpoint, undefined)
-      return Effect.ensuring(restore(live(taken.session, taken.endpoint)), close(taken))
+  /** Closes what was adopted, where `run` was interrupted before it came to it. */
+  get discard(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const left = this.adopted
+      this.adopted = undefined
+      return close(left)
     })
+  }
 
-    /** Every endpoint once, in the strategy's order, without a pause; stays with the first that answers. */
-    const tryAll: Effect.Effect<void, RecoverableError> = Effect.gen(function*() {
+  /**
+   * Dials one endpoint, beside what is open: a session to be adopted or closed. To be called where nothing can interrupt,
+   * so that nobody loses it; what waits can be interrupted all the same, by `restore`.
+   */
+  dial(endpoint: Endpoint, restore: Restore): Effect.Effect<Adopted<Endpoint, Session>, ConnectError> {
+    return Effect.gen(this, function*() {
+      const addresses = yield* restore(this.options.addresses(endpoint))
+      const failed: Array<ConnectAttempt> = []
+      let reason: ConnectReason = "Refused"
+      for (const address of addresses) {
+        const scope = yield* Scope.make()
+        const dialled = yield* Effect.either(
+          restore(Scope.extend(this.dialAt(endpoint, address, addresses.length === 1), scope)).pipe(
+            Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+          )
+        )
+        if (Either.isRight(dialled)) return { endpoint, session: dialled.right, scope }
+        reason = dialled.left.reason
+        failed.push(...dialled.left.attempts)
+      }
+      return yield* new ConnectError({ reason, attempts: failed })
+    })
+  }
+
+  /** Begins with a round, or with the session that was adopted; runs until there is nothing to try any more. */
+  get run(): Effect.Effect<Ending> {
+    return Effect.gen(this, function*() {
+      while (true) {
+        this.openedAt = Infinity
+        const result = yield* Effect.either(this.adopted === undefined ? this.tryAll : this.take)
+        if (Either.isRight(result) || this.adopted !== undefined) continue
+        const fault = result.left
+        this.lastFault = fault
+        const isFinal = this.options.isFinal(fault)
+        const delay = this.first
+          ? yield* this.afterFirst(fault, isFinal)
+          : yield* this.afterLoss(fault, isFinal)
+        if (!Duration.isDuration(delay)) return delay
+        yield* Effect.sleep(delay)
+      }
+    })
+  }
+
+  /** The delay before the next round of the first connect, or its end. */
+  private afterFirst(fault: RecoverableError, isFinal: boolean): Effect.Effect<Duration.Duration | Ending> {
+    const failed = toConnectError(fault)
+    if (fault !== failed) this.note(failed)
+    return Effect.map(isFinal ? Effect.succeed(undefined) : this.connect.next(failed), (delay) => {
+      if (delay === undefined) {
+        const ending = new ConnectError({ reason: failed.reason, attempts: this.attempts })
+        this.attempts = []
+        this.connect.reset()
+        this.round = 0
+        this.onFirst(Exit.fail(ending))
+        return { fault: ending, isFinal, first: ending }
+      }
+      this.options.onRecovering(failed, ++this.round, delay)
+      return delay
+    })
+  }
+
+  /** The delay before the next round after a loss, or the end. */
+  private afterLoss(fault: RecoverableError, isFinal: boolean): Effect.Effect<Duration.Duration | Ending> {
+    const isStable = this.clock.unsafeCurrentTimeMillis() - this.openedAt >= this.stableAfter
+    if (isStable) {
+      this.round = 0
+      this.hurried = 0
+      this.reconnect.reset()
+    }
+    return Effect.map(isFinal ? Effect.succeed(undefined) : this.reconnect.next(fault), (scheduled) => {
+      if (scheduled === undefined) return { fault: this.all(fault), isFinal, first: undefined }
+      // The others are tried at once when a good connection is lost, or is told to go: each of them once, since a delay
+      // comes after each whole round.
+      const isHurried = this.hurried < this.others && (isStable || this.options.isLeaving(fault))
+      this.hurried = isHurried ? this.hurried + 1 : 0
+      const delay = isHurried ? Duration.zero : scheduled
+      this.options.onRecovering(fault, ++this.round, delay)
+      return delay
+    })
+  }
+
+  /** Every endpoint once, in the strategy's order, without a pause; stays with the first that answers. */
+  private get tryAll(): Effect.Effect<void, RecoverableError> {
+    const { options } = this
+    return Effect.gen(this, function*() {
       const failed: Array<ConnectAttempt> = []
       let fault: ConnectError | undefined
       const order = yield* Effect.tapError(
-        rounds.next({ round, fault: lastFault }),
-        (fault) => Effect.sync(() => note(fault))
+        options.rounds.next({ round: this.round, fault: this.lastFault }),
+        (fault) => Effect.sync(() => this.note(fault))
       )
       const fails = (attempt: ConnectError): void => {
         fault = attempt
         failed.push(...attempt.attempts)
-        note(attempt)
+        this.note(attempt)
       }
       for (const endpoint of order) {
-        rounds.tried(endpoint)
+        options.rounds.tried(endpoint)
         options.onDialling(endpoint, fault)
         const addresses = yield* Effect.either(options.addresses(endpoint))
         if (Either.isLeft(addresses)) {
@@ -232,12 +241,12 @@ export const makeSupervisor = <Endpoint, Session>(
         for (const address of addresses.right) {
           if (!isFirst) options.onDialling(endpoint, fault)
           isFirst = false
-          others = order.length + addresses.right.length - 2
+          this.others = order.length + addresses.right.length - 2
           // A scope of its own: what a failed attempt opened is gone before the next one starts.
           const attempt = yield* Effect.scoped(
-            Effect.matchEffect(dialAt(endpoint, address, addresses.right.length === 1), {
+            Effect.matchEffect(this.dialAt(endpoint, address, addresses.right.length === 1), {
               onFailure: Effect.succeed,
-              onSuccess: (session) => live(session, endpoint)
+              onSuccess: (session) => this.live(session, endpoint)
             })
           )
           if (attempt === undefined) return
@@ -247,68 +256,86 @@ export const makeSupervisor = <Endpoint, Session>(
       // The order has one endpoint at least.
       return yield* new ConnectError({ reason: fault!.reason, attempts: failed })
     })
+  }
 
-    const all = (fault: RecoverableError): RecoverableError =>
-      fault._tag === "ConnectError" ? new ConnectError({ reason: fault.reason, attempts: attempts.slice() }) : fault
-
-    const run: Effect.Effect<Ending> = Effect.gen(function*() {
-      while (true) {
-        openedAt = Infinity
-        const result = yield* Effect.either(adopted === undefined ? tryAll : take)
-        if (Either.isRight(result) || adopted !== undefined) continue
-        const fault = result.left
-        lastFault = fault
-        const isFinal = options.isFinal(fault)
-        if (first) {
-          const failed = toConnectError(fault)
-          if (fault !== failed) note(failed)
-          const delay = isFinal ? undefined : yield* connect.next(failed)
-          if (delay === undefined) {
-            const ending = new ConnectError({ reason: failed.reason, attempts })
-            attempts = []
-            connect.reset()
-            round = 0
-            onFirst(Exit.fail(ending))
-            return { fault: ending, isFinal, first: ending }
-          }
-          options.onRecovering(failed, ++round, delay)
-          yield* Effect.sleep(delay)
-          continue
-        }
-        const isStable = clock.unsafeCurrentTimeMillis() - openedAt >= stableAfter
-        if (isStable) {
-          round = 0
-          hurried = 0
-          reconnect.reset()
-        }
-        const scheduled = isFinal ? undefined : yield* reconnect.next(fault)
-        if (scheduled === undefined) return { fault: all(fault), isFinal, first: undefined }
-        // The others are tried at once when a good connection is lost, or is told to go: each of them once, since a delay
-        // comes after each whole round.
-        const isHurried = hurried < others && (isStable || options.isLeaving(fault))
-        hurried = isHurried ? hurried + 1 : 0
-        const delay = isHurried ? Duration.zero : scheduled
-        options.onRecovering(fault, ++round, delay)
-        yield* Effect.sleep(delay)
-      }
+  /** The session that was adopted; its scope goes with it. */
+  private get take(): Effect.Effect<void, RecoverableError> {
+    return Effect.uninterruptibleMask((restore) => {
+      const taken = this.adopted
+      this.adopted = undefined
+      if (taken === undefined) return Effect.void
+      const { rounds } = this.options
+      rounds.tried(taken.endpoint)
+      this.others = rounds.known().length - 1
+      this.options.onDialling(taken.endpoint, undefined)
+      return Effect.ensuring(restore(this.live(taken.session, taken.endpoint)), close(taken))
     })
+  }
 
-    return {
-      run,
-      reset: () => {
-        round = 0
-        hurried = 0
-        connect.reset()
-        reconnect.reset()
-      },
-      dial,
-      adopt: (session) => {
-        adopted = session
-      },
-      discard: Effect.suspend(() => {
-        const left = adopted
-        adopted = undefined
-        return close(left)
-      })
-    }
-  })
+  /** Ends without a fault where another session was adopted instead. */
+  private live(session: Session, endpoint: Endpoint): Effect.Effect<void, RecoverableError> {
+    const { options } = this
+    return Effect.flatMap(options.up(session), () => {
+      options.onOpen(session, endpoint)
+      this.openedAt = this.clock.unsafeCurrentTimeMillis()
+      this.attempts = []
+      if (this.first) {
+        this.first = false
+        this.round = 0
+        this.onFirst(Exit.void)
+      }
+      const better = options.rounds.better(endpoint)
+      return better.length === 0
+        ? options.ended(session)
+        : Effect.raceFirst(options.ended(session), this.goBack(better))
+    })
+  }
+
+  /** Dials the better ones again and again; ends with one of them adopted, and the present session left. */
+  private goBack(better: ReadonlyArray<Endpoint>): Effect.Effect<void> {
+    return Effect.gen(this, function*() {
+      const again = new Driver(this.clock, this.options.reconnect)
+      let delay: Duration.Duration | undefined = this.options.stableAfter
+      while (delay !== undefined) {
+        yield* Effect.sleep(delay)
+        let fault: ConnectError | undefined
+        for (const endpoint of better) {
+          const done = yield* Effect.uninterruptibleMask((restore) =>
+            Effect.matchEffect(this.dial(endpoint, restore), {
+              onFailure: (failed) => Effect.succeed(failed),
+              onSuccess: (next) => {
+                this.adopted = next
+                return Effect.as(this.options.leave, undefined)
+              }
+            })
+          )
+          if (done === undefined) return
+          fault = done
+        }
+        // There is one endpoint at least, so there is a fault.
+        delay = yield* again.next(fault!)
+      }
+      return yield* Effect.never
+    })
+  }
+
+  private dialAt(endpoint: Endpoint, address: Address, isOne: boolean) {
+    const dialled = this.options.dial(endpoint, address)
+    return isOne ? dialled : Effect.mapError(dialled, (fault) =>
+      new ConnectError({
+        reason: fault.reason,
+        attempts: fault.attempts.map((attempt) => ({ ...attempt, address }))
+      }))
+  }
+
+  private note(fault: ConnectError): void {
+    this.attempts.push(...fault.attempts)
+    this.attempts.splice(0, this.attempts.length - maxAttempts)
+  }
+
+  private all(fault: RecoverableError): RecoverableError {
+    return fault._tag === "ConnectError"
+      ? new ConnectError({ reason: fault.reason, attempts: this.attempts.slice() })
+      : fault
+  }
+}

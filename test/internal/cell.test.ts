@@ -4,16 +4,16 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
-import * as Cell from "../../src/internal/cell.ts"
+import { Cell } from "../../src/internal/cell.ts"
 
-const collect = <A>(cell: Cell.Cell<A>) => Effect.fork(Stream.runCollect(cell.changes))
+const collect = <A>(cell: Cell<A>) => Effect.fork(Stream.runCollect(cell.changes))
 const settled = Effect.repeatN(Effect.yieldNow(), 50)
 const valuesOf = <A>(fiber: Fiber.Fiber<Chunk.Chunk<A>>) => Effect.map(Fiber.join(fiber), Chunk.toReadonlyArray)
 
 describe("Cell", () => {
   it.effect("begins with the present value, and ends after the last one", () =>
     Effect.gen(function*() {
-      const cell = yield* Cell.make(0)
+      const cell = new Cell(0)
       cell.unsafeSet(1)
       const fiber = yield* collect(cell)
       yield* settled
@@ -29,7 +29,7 @@ describe("Cell", () => {
   it.effect("misses nothing that is set while a subscriber comes, and goes back to nothing older", () =>
     Effect.gen(function*() {
       for (let yields = 0; yields < 30; yields++) {
-        const cell = yield* Cell.make(0)
+        const cell = new Cell(0)
         const fiber = yield* collect(cell)
         for (let each = 1; each <= yields; each++) {
           cell.unsafeSet(each)
@@ -49,7 +49,7 @@ describe("Cell", () => {
 
   it.effect("does not repeat a value that is equal to the one before", () =>
     Effect.gen(function*() {
-      const cell = yield* Cell.make(Data.struct({ n: 1 }))
+      const cell = new Cell(Data.struct({ n: 1 }))
       const fiber = yield* collect(cell)
       yield* settled
       cell.unsafeSet(Data.struct({ n: 1 }))
@@ -62,7 +62,7 @@ describe("Cell", () => {
 
   it.effect("keeps the newest 64 for one that does not keep up, the end included", () =>
     Effect.gen(function*() {
-      const cell = yield* Cell.make(0)
+      const cell = new Cell(0)
       const fiber = yield* Effect.fork(
         Stream.runFold(cell.changes, [] as Array<number>, (seen, value) => {
           if (value === 0) { for (let each = 1; each <= 1000; each++) cell.unsafeSet(each) }
@@ -79,7 +79,7 @@ describe("Cell", () => {
 
   it.effect("has one last value for whoever comes after its end, and takes no more", () =>
     Effect.gen(function*() {
-      const cell = yield* Cell.make(0)
+      const cell = new Cell(0)
       cell.unsafeEnd()
       cell.unsafeEnd()
       cell.unsafeSet(1)
@@ -89,7 +89,7 @@ describe("Cell", () => {
 
   it.effect("tells every subscriber, and goes on when one is interrupted or has enough", () =>
     Effect.gen(function*() {
-      const cell = yield* Cell.make(0)
+      const cell = new Cell(0)
       const fiber = yield* collect(cell)
       const gone = yield* collect(cell)
       const short = yield* Effect.fork(Stream.runCollect(Stream.take(cell.changes, 2)))

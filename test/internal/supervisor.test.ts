@@ -11,7 +11,7 @@ import type { RecoverableError } from "../../src/AmqpError.ts"
 import { ConnectError, ConnectionClosed, ConnectionLost } from "../../src/AmqpError.ts"
 import * as Rounds from "../../src/internal/rounds.ts"
 import type { Supervised } from "../../src/internal/supervisor.ts"
-import { makeSupervisor } from "../../src/internal/supervisor.ts"
+import { Supervisor } from "../../src/internal/supervisor.ts"
 import type { Strategy } from "../../src/Reconnect.ts"
 
 type End = ConnectionLost | ConnectionClosed
@@ -78,13 +78,13 @@ const makeWorld = (
   }
   return {
     world,
-    run: Effect.flatMap(
-      makeSupervisor(options, (exit) => {
+    run: Effect.flatMap(Effect.clock, (clock) => {
+      const supervisor = new Supervisor(clock, options, (exit) => {
         opened.push(exit)
         diary.push(Exit.isSuccess(exit) ? "first" : "never")
-      }),
-      (supervisor) => Effect.map(supervisor.run, ({ fault }) => fault)
-    )
+      })
+      return Effect.map(supervisor.run, ({ fault }) => fault)
+    })
   }
 }
 

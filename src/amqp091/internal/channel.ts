@@ -76,7 +76,7 @@ export class ChannelCore implements ChannelOnSocket {
       transmit: (method) => this.writer.late(method),
       isAnswering: () => this.status === "open" && this.closedBy === undefined && !host.isBlocked,
       fork: host.fork,
-      onFull: host.consumerFull,
+      onFull: () => host.consumerFull(),
       onGone: (queue) => {
         host.readingMayChange()
         if (queue !== undefined) host.consumerGone(queue)

@@ -178,19 +178,21 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
    * The one channel that belongs to the connection itself: opened when it is first asked for, anew where the last one has
    * ended, and by nobody's fiber: whoever is interrupted meanwhile leaves it to the next.
    */
-  readonly shared: Effect.Effect<ChannelCore, CallError> = Effect.suspend(() => {
-    const refusal = this.refusal("channel.open", false)
-    if (refusal !== undefined) return Effect.fail(refusal)
-    let channel = this.ownChannel
-    if (channel === undefined || channel.isOver) {
-      const fresh = this.open({ mode: "plain", prefetch: 100, window: undefined, atEnd: "fail" })
-      this.ownChannel = channel = fresh
-      this.fork(Effect.catchAll(fresh.whenOpen, (error) => Effect.sync(() => fresh.giveUp(error))))
-    }
-    return Effect.as(channel.opening, channel)
-  })
+  get shared(): Effect.Effect<ChannelCore, CallError> {
+    return Effect.suspend(() => {
+      const refusal = this.refusal("channel.open", false)
+      if (refusal !== undefined) return Effect.fail(refusal)
+      let channel = this.ownChannel
+      if (channel === undefined || channel.isOver) {
+        const fresh = this.open({ mode: "plain", prefetch: 100, window: undefined, atEnd: "fail" })
+        this.ownChannel = channel = fresh
+        this.fork(Effect.catchAll(fresh.whenOpen, (error) => Effect.sync(() => fresh.giveUp(error))))
+      }
+      return Effect.as(channel.opening, channel)
+    })
+  }
 
-  readonly drop = (channel: ChannelOnSocket): void => {
+  drop(channel: ChannelOnSocket): void {
     if (channel instanceof ChannelCore) {
       this.channels.delete(channel)
       this.starving.delete(channel.publishing)
@@ -198,11 +200,11 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     this.readingMayChange()
   }
 
-  readonly carry = (number: number, channel: ChannelOnSocket): void => {
+  carry(number: number, channel: ChannelOnSocket): void {
     this.carried[number] = channel
   }
 
-  readonly refusal = (operation: string, publishes: boolean): CallError | undefined => {
+  refusal(operation: string, publishes: boolean): CallError | undefined {
     if (this.over !== undefined) return this.over
     if (this.socket === undefined) this.options.wake()
     if (this.options.whenDisconnected === "wait") return undefined
@@ -256,20 +258,21 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     })
   }
 
-  readonly heal = (queues: ReadonlyArray<string>): Effect.Effect<void> =>
-    Effect.suspend(() => {
+  heal(queues: ReadonlyArray<string>): Effect.Effect<void> {
+    return Effect.suspend(() => {
       const { dialled } = this
       if (this.socket === undefined || dialled === undefined) return Effect.void
       return Effect.raceFirst(this.recovery.heal(this, queues, this.epoch), this.ended(dialled)).pipe(
         Effect.catchAll((fault) => Effect.sync(() => this.abandon(fault)))
       )
     })
+  }
 
-  readonly renamed = (from: string, to: string): void => {
+  renamed(from: string, to: string): void {
     for (const { calls } of this.channels) calls.renamed(from, to)
   }
 
-  readonly consumerGone = (queue: string): void => {
+  consumerGone(queue: string): void {
     if (!this.recovery.ledger.goesByItself(queue)) return
     for (const { consumers } of this.channels) if (consumers.queues.includes(queue)) return
     this.recovery.ledger.forgetQueue(queue)
@@ -296,7 +299,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     this.state.unsafeSet(this.isBlocked ? this.blockedState : { _tag: "Open", endpoint, epoch: this.epoch })
   }
 
-  readonly onEnd = (end: SocketEnd): void => {
+  onEnd(end: SocketEnd): void {
     const endpoint = this.socket?.endpoint ?? ""
     const hasLeft = this.socket !== undefined && this.left === this.socket && this.closing === undefined
     const fault = hasLeft ? new ConnectionLost({ reason: "Left", endpoint }) : this.faultOf(endpoint, end)
@@ -341,15 +344,17 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   }
 
   /** Says goodbye to the present socket, within the close timeout, while the connection goes on. */
-  readonly leave: Effect.Effect<void> = Effect.suspend(() => {
-    const { socket } = this
-    if (socket === undefined || this.closing !== undefined) return Effect.void
-    this.left = socket
-    return Effect.map(this.bidFarewell(socket, 200, "Left for another socket"), () => {
-      // Nobody waits for the answer of a broker that blocks us, nor does who is interrupted meanwhile.
-      socket.abandon({ _tag: "CloseOk" })
+  get leave(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { socket } = this
+      if (socket === undefined || this.closing !== undefined) return Effect.void
+      this.left = socket
+      return Effect.map(this.bidFarewell(socket, 200, "Left for another socket"), () => {
+        // Nobody waits for the answer of a broker that blocks us, nor does who is interrupted meanwhile.
+        socket.abandon({ _tag: "CloseOk" })
+      })
     })
-  })
+  }
 
   /** Marks the end, says goodbye on the wire, and waits for the answer, for the close timeout at most. */
   sayGoodbye(code: number, text: string): Effect.Effect<unknown> {
@@ -385,7 +390,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     })
   }
 
-  readonly onMethod = (number: number, method: Method.Method): void => {
+  onMethod(number: number, method: Method.Method): void {
     this.events?.saw(number, method)
     if (number !== 0) return this.carried[number]?.onMethod(method)
     switch (method._tag) {
@@ -462,24 +467,24 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     this.onSpace()
   }
 
-  readonly onContent = (
+  onContent(
     number: number,
     method: ContentMethod,
     properties: BasicProperties,
     body: Uint8Array
-  ): void => {
+  ): void {
     this.events?.saw(number, method)
     this.carried[number]?.onContent(method, properties, body)
   }
 
-  readonly onChannelClosed = (number: number, close: Method.ChannelClose): void => {
+  onChannelClosed(number: number, close: Method.ChannelClose): void {
     this.events?.saw(number, close)
     const channel = this.carried[number]
     this.carried[number] = undefined
     channel?.onClosed(close)
   }
 
-  readonly onSpace = (): void => {
+  onSpace(): void {
     if (this.socket === undefined) return
     const { output } = this.socket.engine
     let pieces = Math.ceil((highWaterMark - output.pending) / roomForOne)
@@ -495,11 +500,11 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     }
   }
 
-  readonly starve = (publishing: Starving): void => {
+  starve(publishing: Starving): void {
     this.starving.add(publishing)
   }
 
-  readonly onFault = (fault: FrameError): void => {
+  onFault(fault: FrameError): void {
     const { socket } = this
     if (socket === undefined) return
     socket.engine.close(Method.ReplyCode.commandInvalid, fault.message.slice(0, 200))
@@ -507,9 +512,11 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   }
 
   /** A broker that does not answer what it must is as good as gone. */
-  readonly abandon = (cause: CallError): void => this.socket?.abandon({ _tag: "Socket", cause })
+  abandon(cause: CallError): void {
+    this.socket?.abandon({ _tag: "Socket", cause })
+  }
 
-  readonly consumerFull = (): void => {
+  consumerFull(): void {
     this.someFull = true
     this.readingMayChange()
   }
@@ -518,7 +525,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
    * A consumer without acknowledgements has only our not reading to slow its broker down. But as long as an answer is
    * awaited reading goes on: a handler that publishes would else wait for ever.
    */
-  readonly readingMayChange = (): void => {
+  readingMayChange(): void {
     const { socket } = this
     // Asked for each call: all channels are looked at only while some consumer is full.
     if (socket === undefined || !this.someFull) return
@@ -544,10 +551,14 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
 
   // --- Time ---
 
-  readonly now = (): number => this.timer.now()
+  now(): number {
+    return this.timer.now()
+  }
 
   /** A deadline has come up. */
-  readonly due = (deadline: number): void => this.timer.due(deadline)
+  due(deadline: number): void {
+    this.timer.due(deadline)
+  }
 
   nextDeadline(): number {
     let earliest = Math.min(

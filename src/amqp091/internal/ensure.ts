@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Schedule from "effect/Schedule"
 import { isTransient } from "../../AmqpError.ts"
-import { makeDriver } from "../../internal/driver.ts"
+import { Driver } from "../../internal/driver.ts"
 import type { Connection, EnsureOptions } from "../Connection.ts"
 
 /** @internal */
@@ -19,7 +19,7 @@ export const ensure = <A, E, R, R2>(
 ): Effect.Effect<A, E, R | R2> =>
   Effect.gen(function*() {
     const mayHeal = options.while ?? isTransient
-    const driver = makeDriver(yield* Effect.clock, schedule)
+    const driver = new Driver(yield* Effect.clock, schedule)
     while (true) {
       const result = yield* Effect.either(effect)
       if (Either.isRight(result)) return result.right

@@ -135,28 +135,32 @@ export class LiveSocket implements EngineHandler<BasicProperties> {
   }
 
   /** The next method of the handshake. */
-  readonly next: Effect.Effect<Method.Method, SocketEnd> = Effect.suspend(() => {
-    const method = this.arrived.shift()
-    if (method !== undefined) return Effect.succeed(method)
-    if (this.end !== undefined) return Effect.fail(this.end)
-    return Effect.async<Method.Method, SocketEnd>((resume) => {
-      this.waiting = resume
+  get next(): Effect.Effect<Method.Method, SocketEnd> {
+    return Effect.suspend(() => {
+      const method = this.arrived.shift()
+      if (method !== undefined) return Effect.succeed(method)
+      if (this.end !== undefined) return Effect.fail(this.end)
+      return Effect.async<Method.Method, SocketEnd>((resume) => {
+        this.waiting = resume
+      })
     })
-  })
+  }
 
   /** Waits for the end. */
-  readonly done: Effect.Effect<SocketEnd> = Effect.suspend(() => {
-    if (this.end !== undefined) return Effect.succeed(this.end)
-    return Effect.async<SocketEnd>((resume) => {
-      const waiter = () => resume(Effect.sync(() => this.end!)) // set before any waiter is called
-      this.endWaiters.add(waiter)
-      return Effect.sync(() => void this.endWaiters.delete(waiter))
+  get done(): Effect.Effect<SocketEnd> {
+    return Effect.suspend(() => {
+      if (this.end !== undefined) return Effect.succeed(this.end)
+      return Effect.async<SocketEnd>((resume) => {
+        const waiter = () => resume(Effect.sync(() => this.end!)) // set before any waiter is called
+        this.endWaiters.add(waiter)
+        return Effect.sync(() => void this.endWaiters.delete(waiter))
+      })
     })
-  })
+  }
 
   // --- What the engine reports ---
 
-  readonly onMethod = (channel: number, method: Method.Method): void => {
+  onMethod(channel: number, method: Method.Method): void {
     if (method._tag === "ConnectionCloseOk") return this.finish({ _tag: "CloseOk" })
     // At once: what follows in the same read belongs to the open connection.
     if (method._tag === "ConnectionOpenOk") this.engine.opened()
@@ -170,23 +174,27 @@ export class LiveSocket implements EngineHandler<BasicProperties> {
     waiting(Effect.succeed(method))
   }
 
-  readonly onContent = (
-    channel: number,
-    method: ContentMethod,
-    properties: BasicProperties,
-    body: Uint8Array
-  ): void => this.listener?.onContent(channel, method, properties, body)
+  onContent(channel: number, method: ContentMethod, properties: BasicProperties, body: Uint8Array): void {
+    this.listener?.onContent(channel, method, properties, body)
+  }
 
-  readonly onChannelClosed = (channel: number, close: Method.ChannelClose): void =>
+  onChannelClosed(channel: number, close: Method.ChannelClose): void {
     this.listener?.onChannelClosed(channel, close)
+  }
 
-  readonly onProtocolHeader = (version: string): void => this.finish({ _tag: "Header", version })
+  onProtocolHeader(version: string): void {
+    this.finish({ _tag: "Header", version })
+  }
 
-  readonly onClosed = (close: Method.ConnectionClose): void => this.finish({ _tag: "Closed", close })
+  onClosed(close: Method.ConnectionClose): void {
+    this.finish({ _tag: "Closed", close })
+  }
 
-  readonly onTooLarge = (): void => {}
+  onTooLarge(): void {}
 
-  readonly onFault = (fault: FrameError): void => this.finish({ _tag: "Fault", fault })
+  onFault(fault: FrameError): void {
+    this.finish({ _tag: "Fault", fault })
+  }
 }
 
 /** The end of an open connection's socket, as the fault its user sees. @internal */

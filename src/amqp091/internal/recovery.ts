@@ -7,7 +7,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
-import type * as Stream from "effect/Stream"
+import * as Stream from "effect/Stream"
 import type { CallError } from "../../AmqpError.ts"
 import { Events } from "../../internal/events.ts"
 import { warn } from "../../internal/log.ts"
@@ -23,25 +23,35 @@ const width = 8
 
 /** @internal */
 export class Recovery {
-  readonly ledger = new Ledger()
-  private readonly events = new Events<RecoveryReport>()
+  // Most connections have nothing to bring back, and nobody who asks how that went.
+  private made: Ledger | undefined
+  private events: Events<RecoveryReport> | undefined
+  private isOver = false
   /** While a pass for a new socket is under way: waits until it is over. */
   pending: Effect.Effect<void> | undefined
   private readonly options: RecoveryOptions
-  private readonly turn = Effect.unsafeMakeSemaphore(1)
+  private turn: Effect.Semaphore | undefined
 
   constructor(options: RecoveryOptions) {
     this.options = options
   }
 
+  get ledger(): Ledger {
+    return this.made ??= new Ledger()
+  }
+
   /** How each pass went, from now on. */
   get reports(): Stream.Stream<RecoveryReport> {
-    return this.events.stream(() => [])
+    return Stream.suspend(() => {
+      if (this.isOver) return Stream.empty
+      this.events ??= new Events<RecoveryReport>()
+      return this.events.stream(() => [])
+    })
   }
 
   /** What a new socket needs. */
   get wanted(): ReadonlyArray<Record> {
-    return this.ledger.wanted(this.options)
+    return this.made === undefined ? [] : this.made.wanted(this.options)
   }
 
   /** Whether a consumer outlives the socket. */
@@ -80,13 +90,14 @@ export class Recovery {
 
   private pass(host: ChannelHost, records: ReadonlyArray<Record>, epoch: number): Effect.Effect<void, CallError> {
     const insist = this.options.onFailure === "abort"
+    this.turn ??= Effect.unsafeMakeSemaphore(1)
     return Effect.suspend(() =>
       declareAll(host, records, { insist, width: this.ledger.oneByOne ? 1 : Math.min(width, host.channelMax) })
     ).pipe(
       this.turn.withPermits(1),
       Effect.flatMap((outcome) => {
         this.ledger.oneByOne = false
-        this.events.offer({ epoch, ...outcome })
+        this.events?.offer({ epoch, ...outcome })
         const [first] = outcome.failures
         if (first === undefined) return Effect.void
         const count = `${outcome.failures.length} of ${records.length} entities of the topology`
@@ -97,6 +108,7 @@ export class Recovery {
 
   /** The connection is over. */
   end(): void {
-    this.events.end()
+    this.isOver = true
+    this.events?.end()
   }
 }

@@ -5,6 +5,8 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -19,18 +21,21 @@ import * as Stream from "effect/Stream"
 import type { ConnectionClosed, RecoverableError } from "../../AmqpError.ts"
 import { ConnectError, OperationTimeout } from "../../AmqpError.ts"
 import * as ErrorPolicy from "../../ErrorPolicy.ts"
-import { makeAddresses } from "../../internal/addresses.ts"
-import * as Cell from "../../internal/cell.ts"
+import { Addresses } from "../../internal/addresses.ts"
+import { Cell } from "../../internal/cell.ts"
+import type { Fork } from "../../internal/forks.ts"
 import { makeFork } from "../../internal/forks.ts"
 import { warn } from "../../internal/log.ts"
-import type { Ending, Restore } from "../../internal/supervisor.ts"
-import { makeSupervisor } from "../../internal/supervisor.ts"
+import type { Rounds } from "../../internal/rounds.ts"
+import type { Address, Ending, Restore, Supervised } from "../../internal/supervisor.ts"
+import { Supervisor } from "../../internal/supervisor.ts"
 import * as Reconnect from "../../Reconnect.ts"
 import { Transport } from "../../Transport.ts"
-import type { State, Supervision } from "../Connection.ts"
+import type { Info, State, Supervision } from "../Connection.ts"
 import type { ConnectionOptions } from "../ConnectionOptions.ts"
 import * as Method from "../Method.ts"
 import { ConnectionCore } from "./connection.ts"
+import type { Dialled } from "./dial.ts"
 import { dial } from "./dial.ts"
 import { beforeDial, endpointOf, type Endpoints, failoverName, makeRounds, readEndpoint } from "./endpoints.ts"
 
@@ -42,9 +47,7 @@ const defaultConnect = (options: ConnectionOptions): Schedule.Schedule<unknown, 
 // One for all connections: a Schedule is a value, its state is the supervisor's.
 const defaultReconnect = Reconnect.exponential()
 
-/** 320, as by an operator or a node that shuts down: it will not be back at once. */
-const isLeaving = (fault: RecoverableError): boolean =>
-  fault._tag === "ConnectionClosed" && fault.code === Method.ReplyCode.connectionForced
+const fresh = { fault: undefined, round: 0 }
 
 const orderOfAddresses = (strategy: string) =>
   strategy === "in-order" || strategy === "priority"
@@ -56,211 +59,299 @@ const orderOfAddresses = (strategy: string) =>
 const isDecided = (state: State): boolean =>
   state._tag === "Open" || state._tag === "Closed" || (state._tag === "Idle" && state.fault !== undefined)
 
+/** What a connection lives on, and what its user has said of its life. @internal */
+export interface LifeOptions {
+  readonly endpoints: Endpoints
+  readonly supervision: Supervision
+  readonly secret: Redacted.Redacted | undefined
+  readonly transport: Context.Tag.Service<Transport>
+  readonly clock: Clock.Clock
+  readonly fork: Fork
+}
+
 /** @internal */
-export const supervised = Effect.fnUntraced(function*(
-  endpoints: Endpoints,
-  supervision: Supervision,
-  secret?: Redacted.Redacted | undefined
-) {
-  const transport = yield* Transport
-  const clock = yield* Effect.clock
-  const fork = yield* makeFork
-  const first = endpoints[0]
-  const isLazy = supervision.lazy === true
-  const state = yield* Cell.make<State>(
-    isLazy
-      ? { _tag: "Idle", until: "use", fault: undefined }
-      : { _tag: "Connecting", endpoint: endpointOf(first), fault: undefined }
-  )
-  const core = new ConnectionCore({
-    options: first,
-    whenDisconnected: supervision.whenDisconnected ?? "wait",
-    publishTimeout: Duration.decode(supervision.publishTimeout ?? "30 seconds"),
-    recovery: supervision.recovery ?? {},
-    state,
-    clock,
-    fork,
-    wake: () => {
-      if (running === undefined && !isHeld) start()
-    }
-  })
-  core.secret = secret
-  const isFinal = ErrorPolicy.capInternalErrors(supervision.isFinal ?? ErrorPolicy.isFinal)
-  for (const warning of new Set(endpoints.flatMap(({ warnings }) => warnings))) yield* warn("Connection", warning)
-
-  const rounds = makeRounds(endpoints, supervision.failover)
-  const failover = failoverName(endpoints, supervision.failover)
-  const addresses = makeAddresses(transport, orderOfAddresses(failover))
-  const opened = Deferred.unsafeMake<void, ConnectError>(FiberId.none)
+export class Life implements Supervised<ConnectionOptions, Dialled> {
+  readonly core: ConnectionCore
+  readonly state: Cell<State>
+  readonly options: LifeOptions
+  readonly rounds: Rounds<ConnectionOptions>
+  readonly stableAfter: Duration.Duration
+  private readonly opened = Deferred.unsafeMake<void, ConnectError>(FiberId.none)
+  private readonly supervisor: Supervisor<ConnectionOptions, Dialled>
+  private readonly found: Addresses
+  private readonly failover: Info["failover"]
+  private readonly isFinalFault: (fault: RecoverableError) => boolean
   /** What the next dial comes after. */
-  let before: { readonly fault: RecoverableError | undefined; readonly round: number } = { fault: undefined, round: 0 }
-
-  const supervisor = yield* makeSupervisor({
-    rounds,
-    addresses: (options) =>
-      addresses.of({
-        endpoint: endpointOf(options),
-        host: options.host,
-        port: options.port,
-        limit: options.socketTimeout
-      }),
-    dial: (options, address) =>
-      Effect.flatMap(beforeDial(supervision.beforeDial, { options, address, ...before }), (changed) => {
-        addresses.tried(endpointOf(options), address)
-        return dial(changed, changed.host === options.host ? address : undefined, {
-          transport,
-          now: core.now,
-          decode: supervision.decode ?? "plain",
-          secret: core.secret,
-          requires: supervision.requires ?? []
-        })
-      }),
-    up: (dialled) => core.up(dialled),
-    ended: (dialled) => core.ended(dialled),
-    leave: core.leave,
-    connect: supervision.connect ?? defaultConnect(first),
-    reconnect: supervision.reconnect ?? defaultReconnect,
-    isFinal: (fault) => core.isClosing || isFinal(fault),
-    isLeaving,
-    stableAfter: Duration.decode(supervision.stableAfter ?? "5 seconds"),
-    onDialling: (options, fault) => {
-      if (core.isClosing) return
-      if (fault !== undefined) {
-        before = { ...before, fault }
-        fork(warn("Connection", `${fault.message}; dialling ${endpointOf(options)}`))
-      }
-      const present = state.unsafeGet()
-      const endpoint = endpointOf(options)
-      // Whoever started this round has said so already.
-      if (fault === undefined && present._tag === "Connecting" && present.endpoint === endpoint) return
-      state.unsafeSet({ _tag: "Connecting", endpoint, fault })
-    },
-    onOpen: ({ endpoint }) => {
-      before = { fault: undefined, round: 0 }
-      core.opened(endpoint)
-    },
-    onRecovering: (fault, round, delay) => {
-      if (core.isClosing) return
-      before = { fault, round }
-      state.unsafeSet({ _tag: "Recovering", fault, round, delay })
-      fork(warn("Connection", `${fault.message}; dialling again in ${Duration.format(delay)}`))
-    }
-  }, (exit) => Deferred.unsafeDone(opened, exit))
-
-  // --- Life: nothing runs while it is paused, or lazy and not used yet ---
-
-  let running: Fiber.RuntimeFiber<void> | undefined
+  private before: { readonly fault: RecoverableError | undefined; readonly round: number } = fresh
+  // Nothing runs while it is paused, or lazy and not used yet.
+  private running: Fiber.RuntimeFiber<void> | undefined
   /** Paused, or on the way from one socket to another: no use of the connection makes it dial. */
-  let isHeld = false
-  const changing = Effect.unsafeMakeSemaphore(1)
+  private isHeld = false
+  private changing: Effect.Semaphore | undefined
 
-  const onEnd = ({ fault, first, isFinal }: Ending): void => {
-    if (!isLazy || first === undefined || isFinal || core.over !== undefined) {
-      // A first connect fails whoever made the connection. After that, or if it is lazy, perhaps nobody waits for it.
-      if (core.over === undefined && (isLazy || first === undefined)) {
-        fork(warn("Connection", `${fault.message}; giving up`))
+  constructor(options: LifeOptions) {
+    const { clock, endpoints, fork, supervision, transport } = options
+    const [first] = endpoints
+    this.options = options
+    this.stableAfter = Duration.decode(supervision.stableAfter ?? "5 seconds")
+    this.isFinalFault = ErrorPolicy.capInternalErrors(supervision.isFinal ?? ErrorPolicy.isFinal)
+    this.rounds = makeRounds(endpoints, supervision.failover)
+    this.failover = failoverName(endpoints, supervision.failover)
+    this.found = new Addresses(transport, orderOfAddresses(this.failover))
+    this.state = new Cell<State>(
+      this.isLazy
+        ? { _tag: "Idle", until: "use", fault: undefined }
+        : { _tag: "Connecting", endpoint: endpointOf(first), fault: undefined }
+    )
+    this.core = new ConnectionCore({
+      options: first,
+      whenDisconnected: supervision.whenDisconnected ?? "wait",
+      publishTimeout: Duration.decode(supervision.publishTimeout ?? "30 seconds"),
+      recovery: supervision.recovery ?? {},
+      state: this.state,
+      clock,
+      fork,
+      wake: () => {
+        if (this.running === undefined && !this.isHeld) this.start()
       }
-      return core.end(fault)
-    }
-    running = undefined
-    state.unsafeSet({ _tag: "Idle", until: "use", fault: first })
-    core.notConnected(first)
+    })
+    this.core.secret = options.secret
+    this.supervisor = new Supervisor(clock, this, (exit) => Deferred.unsafeDone(this.opened, exit))
   }
 
-  const start = (): void => {
+  private get isLazy(): boolean {
+    return this.options.supervision.lazy === true
+  }
+
+  // --- What the supervisor asks ---
+
+  get connect(): Schedule.Schedule<unknown, ConnectError> {
+    return this.options.supervision.connect ?? defaultConnect(this.options.endpoints[0])
+  }
+
+  get reconnect(): Schedule.Schedule<unknown, RecoverableError> {
+    return this.options.supervision.reconnect ?? defaultReconnect
+  }
+
+  get leave(): Effect.Effect<void> {
+    return this.core.leave
+  }
+
+  addresses(options: ConnectionOptions) {
+    return this.found.of({
+      endpoint: endpointOf(options),
+      host: options.host,
+      port: options.port,
+      limit: options.socketTimeout
+    })
+  }
+
+  dial(options: ConnectionOptions, address: Address) {
+    const { supervision, transport } = this.options
+    return Effect.flatMap(beforeDial(supervision.beforeDial, { options, address, ...this.before }), (changed) => {
+      this.found.tried(endpointOf(options), address)
+      return dial(changed, changed.host === options.host ? address : undefined, {
+        transport,
+        now: () => this.core.now(),
+        decode: supervision.decode ?? "plain",
+        secret: this.core.secret,
+        requires: supervision.requires ?? []
+      })
+    })
+  }
+
+  up(dialled: Dialled) {
+    return this.core.up(dialled)
+  }
+
+  ended(dialled: Dialled) {
+    return this.core.ended(dialled)
+  }
+
+  isFinal(fault: RecoverableError): boolean {
+    return this.core.isClosing || this.isFinalFault(fault)
+  }
+
+  /** 320, as by an operator or a node that shuts down: it will not be back at once. */
+  isLeaving(fault: RecoverableError): boolean {
+    return fault._tag === "ConnectionClosed" && fault.code === Method.ReplyCode.connectionForced
+  }
+
+  onDialling(options: ConnectionOptions, fault: RecoverableError | undefined): void {
+    if (this.core.isClosing) return
+    const endpoint = endpointOf(options)
+    if (fault !== undefined) {
+      this.before = { ...this.before, fault }
+      this.warn(`${fault.message}; dialling ${endpoint}`)
+    }
+    const present = this.state.unsafeGet()
+    // Whoever started this round has said so already.
+    if (fault === undefined && present._tag === "Connecting" && present.endpoint === endpoint) return
+    this.state.unsafeSet({ _tag: "Connecting", endpoint, fault })
+  }
+
+  onOpen({ endpoint }: Dialled): void {
+    this.before = fresh
+    this.core.opened(endpoint)
+  }
+
+  onRecovering(fault: RecoverableError, round: number, delay: Duration.Duration): void {
+    if (this.core.isClosing) return
+    this.before = { fault, round }
+    this.state.unsafeSet({ _tag: "Recovering", fault, round, delay })
+    this.warn(`${fault.message}; dialling again in ${Duration.format(delay)}`)
+  }
+
+  private warn(text: string): void {
+    this.options.fork(warn("Connection", text))
+  }
+
+  // --- Start and stop ---
+
+  /** Up to the end of the first connect, unless that waits for a use. */
+  get begin(): Effect.Effect<void, ConnectError> {
+    return Effect.suspend(() => {
+      if (this.isLazy) return Effect.void
+      this.start()
+      return Deferred.await(this.opened)
+    })
+  }
+
+  private start(): void {
+    const { core } = this
     if (core.over !== undefined) return
-    isHeld = false
-    state.unsafeSet({ _tag: "Connecting", endpoint: endpointOf(rounds.known()[0]), fault: undefined })
-    running = fork(Effect.asVoid(Effect.onExit(supervisor.run, (exit) =>
+    this.isHeld = false
+    this.state.unsafeSet({ _tag: "Connecting", endpoint: endpointOf(this.rounds.known()[0]), fault: undefined })
+    this.running = this.options.fork(Effect.asVoid(Effect.onExit(this.supervisor.run, (exit) =>
       Effect.sync(() => {
-        if (Exit.isSuccess(exit)) return onEnd(exit.value)
+        if (Exit.isSuccess(exit)) return this.onEnd(exit.value)
         if (Cause.isInterruptedOnly(exit.cause)) return
         core.end(undefined)
         // A defect (a Schedule, a policy or credentials that throw) must not leave the first connect waiting.
-        Deferred.unsafeDone(opened, Effect.failCause(exit.cause))
+        Deferred.unsafeDone(this.opened, Effect.failCause(exit.cause))
       }))))
   }
 
+  private onEnd({ fault, first, isFinal }: Ending): void {
+    const { core, isLazy } = this
+    if (!isLazy || first === undefined || isFinal || core.over !== undefined) {
+      // A first connect fails whoever made the connection. After that, or if it is lazy, perhaps nobody waits for it.
+      if (core.over === undefined && (isLazy || first === undefined)) this.warn(`${fault.message}; giving up`)
+      return core.end(fault)
+    }
+    this.running = undefined
+    this.state.unsafeSet({ _tag: "Idle", until: "use", fault: first })
+    core.notConnected(first)
+  }
+
   /** Whatever it is at (a socket whose peer did not answer, a dial, a delay), it is over. */
-  const stop = Effect.suspend(() => {
-    const stopped = running
-    running = undefined
-    isHeld = true
-    return Effect.zipRight(stopped === undefined ? Effect.void : Fiber.interrupt(stopped), supervisor.discard)
-  })
+  private get stop(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const stopped = this.running
+      this.running = undefined
+      this.isHeld = true
+      return Effect.zipRight(stopped === undefined ? Effect.void : Fiber.interrupt(stopped), this.supervisor.discard)
+    })
+  }
 
-  const halt = Effect.zipRight(core.leave, stop)
+  private get halt(): Effect.Effect<void> {
+    return Effect.zipRight(this.core.leave, this.stop)
+  }
 
-  const change = (effect: Effect.Effect<void>): Effect.Effect<void> =>
-    changing.withPermits(1)(
-      Effect.uninterruptible(Effect.suspend(() => core.over === undefined ? effect : Effect.void))
+  // --- What its user tells it, one at a time ---
+
+  private inTurn<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    this.changing ??= Effect.unsafeMakeSemaphore(1)
+    return this.changing.withPermits(1)(effect)
+  }
+
+  private change(effect: () => Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      this.inTurn(
+        Effect.uninterruptible(Effect.suspend(() => this.core.over === undefined ? effect() : Effect.void))
+      )
     )
+  }
 
-  const pause = change(Effect.zipRight(
-    halt,
-    Effect.sync(() => {
-      const present = state.unsafeGet()
-      if (core.over !== undefined || (present._tag === "Idle" && present.until === "resume")) return
-      state.unsafeSet({ _tag: "Idle", until: "resume", fault: undefined })
-    })
-  ))
+  get pause(): Effect.Effect<void> {
+    return this.change(() =>
+      Effect.map(this.halt, () => {
+        const present = this.state.unsafeGet()
+        if (this.core.over !== undefined || (present._tag === "Idle" && present.until === "resume")) return
+        this.state.unsafeSet({ _tag: "Idle", until: "resume", fault: undefined })
+      })
+    )
+  }
 
-  const resume = change(Effect.sync(() => {
-    if (running === undefined) start()
-  }))
+  get resume(): Effect.Effect<void> {
+    return this.change(() =>
+      Effect.sync(() => {
+        if (this.running === undefined) this.start()
+      })
+    )
+  }
 
-  const reconnectNow = change(Effect.zipRight(
-    halt,
-    Effect.sync(() => {
-      supervisor.reset()
-      start()
-    })
-  ))
+  get reconnectNow(): Effect.Effect<void> {
+    return this.change(() =>
+      Effect.map(this.halt, () => {
+        this.supervisor.reset()
+        this.start()
+      })
+    )
+  }
 
-  const goTo = (options: ConnectionOptions, restore: Restore): Effect.Effect<void, ConnectError> =>
-    Effect.gen(function*() {
+  switchEndpoint(endpoint: ConnectionOptions.Endpoint): Effect.Effect<void, ConnectError> {
+    return Effect.flatMap(
+      readEndpoint(this.options.endpoints[0], endpoint, "switchEndpoint"),
+      (options) => this.inTurn(Effect.uninterruptibleMask((restore) => this.goTo(options, restore)))
+    )
+  }
+
+  private goTo(options: ConnectionOptions, restore: Restore): Effect.Effect<void, ConnectError> {
+    const { core, supervisor } = this
+    return Effect.gen(this, function*() {
       const gone = ConnectError.at(endpointOf(options), "Refused", "the connection is closed")
       if (core.over !== undefined) return yield* gone
       const session = yield* supervisor.dial(options, restore)
-      yield* halt
+      yield* this.halt
       if (core.over !== undefined) {
         yield* Scope.close(session.scope, Exit.void)
         return yield* gone
       }
       supervisor.reset()
       supervisor.adopt(session)
-      start()
+      this.start()
     })
+  }
 
-  const switchEndpoint = (endpoint: ConnectionOptions.Endpoint): Effect.Effect<void, ConnectError> =>
-    Effect.flatMap(
-      readEndpoint(first, endpoint, "switchEndpoint"),
-      (options) => changing.withPermits(1)(Effect.uninterruptibleMask((restore) => goTo(options, restore)))
+  get closed(): Effect.Effect<RecoverableError | undefined> {
+    return Effect.suspend(() =>
+      Effect.map(Stream.runDrain(this.state.changes), () => {
+        const last = this.state.unsafeGet()
+        return last._tag === "Closed" ? last.cause : undefined
+      })
     )
+  }
 
-  const closed: Effect.Effect<RecoverableError | undefined> = Effect.suspend(() =>
-    Effect.map(Stream.runDrain(state.changes), () => {
-      const last = state.unsafeGet()
-      return last._tag === "Closed" ? last.cause : undefined
-    })
-  )
-
-  const close = (code: number, text: string): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      if (core.isClosing) return Effect.asVoid(closed)
+  close(code: number, text: string): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { core } = this
+      if (core.isClosing) return Effect.asVoid(this.closed)
       return core.sayGoodbye(code, text).pipe(
         Effect.zipRight(Effect.sync(() => core.end(undefined))),
-        Effect.zipRight(stop),
+        Effect.zipRight(this.stop),
         Effect.asVoid,
         Effect.uninterruptible
       )
     })
+  }
 
-  const ready = (limit: Duration.Duration): Effect.Effect<void, ConnectError | ConnectionClosed | OperationTimeout> =>
-    Effect.gen(function*() {
+  ready(limit: Duration.Duration): Effect.Effect<void, ConnectError | ConnectionClosed | OperationTimeout> {
+    return Effect.gen(this, function*() {
+      const { core } = this
       if (core.over !== undefined) return yield* core.over
-      if (running === undefined && !isHeld) start()
-      const decided = yield* Stream.runHead(Stream.filter(state.changes, isDecided)).pipe(
+      if (this.running === undefined && !this.isHeld) this.start()
+      const decided = yield* Stream.runHead(Stream.filter(this.state.changes, isDecided)).pipe(
         Effect.timeoutFail({
           duration: limit,
           onTimeout: () => new OperationTimeout({ operation: "connection.ready", limit })
@@ -269,25 +360,30 @@ export const supervised = Effect.fnUntraced(function*(
       const failed = Option.isSome(decided) && decided.value._tag === "Idle" ? decided.value.fault : core.over
       if (failed !== undefined) return yield* failed
     })
+  }
 
+  get info(): Info {
+    return { ...this.core.info, failover: this.failover, alternates: this.rounds.known().map(endpointOf) }
+  }
+}
+
+/** Lives up to the end of the scope. @internal */
+export const supervised = Effect.fnUntraced(function*(
+  endpoints: Endpoints,
+  supervision: Supervision,
+  secret?: Redacted.Redacted | undefined
+) {
+  const life = new Life({
+    endpoints,
+    supervision,
+    secret,
+    transport: yield* Transport,
+    clock: yield* Effect.clock,
+    fork: yield* makeFork
+  })
+  for (const warning of new Set(endpoints.flatMap(({ warnings }) => warnings))) yield* warn("Connection", warning)
   // Added last, so it runs first: the goodbye still has its supervisor, timer and socket.
-  yield* Scope.addFinalizer(yield* Effect.scope, Effect.suspend(() => close(200, "Normal shutdown")))
-  if (!isLazy) {
-    start()
-    yield* Deferred.await(opened)
-  }
-
-  return {
-    core,
-    state,
-    closed,
-    close,
-    pause,
-    resume,
-    reconnectNow,
-    switchEndpoint,
-    ready,
-    info: Effect.sync(() => ({ ...core.info, failover, alternates: rounds.known().map(endpointOf) })),
-    transport
-  }
+  yield* Scope.addFinalizer(yield* Effect.scope, Effect.suspend(() => life.close(200, "Normal shutdown")))
+  yield* life.begin
+  return life
 })
