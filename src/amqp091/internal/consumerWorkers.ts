@@ -194,21 +194,45 @@ export const worker = <A, E, R, R1, R2>(options: {
 }): Effect.Effect<void, never, R | R1 | R2> => {
   const { content, handler, policy, settling, waiting } = options
   let current: DeliveryRecord | undefined
+  /** How the current one is settled, once its handler has ended well. */
+  let pending: Effect.Effect<void> | undefined
 
-  const handleAll = Effect.gen(function*() {
-    while (true) {
-      const delivery = waiting.take() ?? (yield* waiting.next)
-      if (delivery === undefined) return
-      current = delivery
-      const decoding = content.decode(delivery)
-      const decoded = immediate(decoding) ?? (yield* Effect.either(decoding))
-      if (Either.isLeft(decoded)) {
-        yield* settling.settle(delivery, "reject")
-        yield* undecodable(decoded.left, delivery)
-      } else {
-        yield* handler(decoded.right, delivery)
-        yield* settling.settle(delivery, "ack")
+  const rejectUndecodable = (error: ContentError, delivery: DeliveryRecord): Effect.Effect<void> => {
+    pending = Effect.zipRight(settling.settle(delivery, "reject"), undecodable(error, delivery))
+    return pending
+  }
+
+  const pass = (decoded: Either.Either<A, ContentError>, delivery: DeliveryRecord): Effect.Effect<unknown, E, R> =>
+    Either.isRight(decoded) ? handler(decoded.right, delivery) : rejectUndecodable(decoded.left, delivery)
+
+  const handle = (delivery: DeliveryRecord): Effect.Effect<unknown, E, R | R1> => {
+    current = delivery
+    const decoding = content.decode(delivery)
+    const decoded = immediate(decoding)
+    return decoded === undefined
+      ? Effect.flatMap(Effect.either(decoding), (decoded) => pass(decoded, delivery))
+      : pass(decoded, delivery)
+  }
+
+  const next = (): Effect.Effect<unknown, E, R | R1> => {
+    const delivery = waiting.take()
+    if (delivery !== undefined) return handle(delivery)
+    return Effect.flatMap(waiting.next, (delivery) => delivery === undefined ? Effect.void : handle(delivery))
+  }
+
+  // A loop without a generator: nothing is made for a message but what its handler is.
+  const handleAll = Effect.whileLoop({
+    while: () => pending !== undefined || !waiting.isStopped,
+    body: () => pending ?? next(),
+    step: () => {
+      if (pending === undefined && current !== undefined) {
+        const settled = settling.settle(current, "ack")
+        if (settled !== Effect.void) {
+          pending = settled
+          return
+        }
       }
+      pending = undefined
       current = undefined
     }
   })
@@ -229,6 +253,7 @@ export const worker = <A, E, R, R1, R2>(options: {
         const exit = yield* Effect.exit(restore(handleAll))
         const delivery = current
         current = undefined
+        pending = undefined
         if (Exit.isSuccess(exit)) return
         // No handler was at work: the end of a worker that waited, or a defect of ours.
         if (delivery === undefined) return yield* Effect.failCause(Cause.stripFailures(exit.cause))
