@@ -11,6 +11,7 @@ import * as Chunk from "effect/Chunk"
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -33,6 +34,7 @@ import { Transport } from "../Transport.ts"
 import * as Connection from "./Connection.ts"
 import type * as ConnectionOptions from "./ConnectionOptions.ts"
 import type { ConnectionCore } from "./internal/connection.ts"
+import { again } from "./internal/ensure.ts"
 
 /**
  * @since 0.1.0
@@ -55,8 +57,10 @@ export type TypeId = typeof TypeId
 export interface EnsureOptions<E> {
   /** When to try again; it sees the fault. Default: kombu's 2 seconds, 2 more each time, at most 30, for ever. */
   readonly schedule?: Schedule.Schedule<unknown, E | ConnectError | PoolError> | undefined
-  /** Hears of each fault that is tried again. */
-  readonly onError?: ((fault: E | ConnectError | PoolError) => Effect.Effect<unknown>) | undefined
+  /** Hears of each fault that is followed by another try, and of the delay before it. */
+  readonly onError?:
+    | ((fault: E | ConnectError | PoolError, delay: Duration.Duration) => Effect.Effect<unknown>)
+    | undefined
 }
 
 /**
@@ -179,9 +183,9 @@ const ensureOn =
   <A, E, R>(effect: Effect.Effect<A, E, R>, options: EnsureOptions<E> = {}) => {
     type Fault = E | ConnectError | PoolError
     const schedule: Schedule.Schedule<unknown, Fault> = options.schedule ?? patience
-    return use((connection) => Effect.provideService(effect, Connection.Connection, connection)).pipe(
-      Effect.tapError((fault: Fault) => canBeHealed(fault) ? options.onError?.(fault) ?? Effect.void : Effect.void),
-      Effect.retry({ schedule, while: canBeHealed })
+    return again(
+      use((connection) => Effect.provideService(effect, Connection.Connection, connection)),
+      { schedule, while: canBeHealed, onError: options.onError }
     )
   }
 

@@ -4,6 +4,7 @@ import { Channel, Connection, ConnectionPool } from "effect-amqp/amqp091"
 import { Broker } from "effect-amqp/broker"
 import { NodeTransport } from "effect-amqp/node"
 import * as Arr from "effect/Array"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -269,14 +270,16 @@ describe("ensure", () => {
         return [queue, yield* nameOf(connection)]
       })
       const running = yield* Effect.fork(
-        pool.ensure(work, { onError: (fault) => Effect.sync(() => void heard.push(fault._tag)) })
+        pool.ensure(work, {
+          onError: (fault, delay) => Effect.sync(() => void heard.push(`${fault._tag} ${Duration.toSeconds(delay)}`))
+        })
       )
       yield* TestClock.adjust("11999 millis")
       assert.isNull(running.unsafePoll())
       assert.strictEqual(tries, 3)
       yield* TestClock.adjust("1 millis")
       assert.deepStrictEqual(yield* Fiber.join(running), ["pooled", "node-4"])
-      assert.deepStrictEqual(heard, ["ConnectionClosed", "ConnectionClosed", "ConnectionClosed"])
+      assert.deepStrictEqual(heard, ["ConnectionClosed 2", "ConnectionClosed 4", "ConnectionClosed 6"])
     }).pipe(Effect.provide(Broker.layerMemory)))
 
   it.scoped("fails with the fault itself when the Schedule ends, and at once with what cannot be healed", () =>
@@ -287,10 +290,13 @@ describe("ensure", () => {
         tries++
         return channel.queueDeclare({ queue: "none", passive: true })
       }).pipe(Effect.scoped)
-      const running = yield* Effect.fork(reasonOf(pool.ensure(missing, { schedule: Schedule.recurs(2) })))
+      let heard = 0
+      const onError = () => Effect.sync(() => void heard++)
+      const running = yield* Effect.fork(reasonOf(pool.ensure(missing, { schedule: Schedule.recurs(2), onError })))
       yield* settle
       assert.strictEqual(yield* Fiber.join(running), "NotFound")
       assert.strictEqual(tries, 3)
+      assert.strictEqual(heard, 2, "the last one is not tried again")
       assert.strictEqual(yield* Effect.flip(pool.ensure(Effect.fail("mine"))), "mine")
     }).pipe(Effect.provide(Broker.layerMemory)))
 })
