@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { AmqpError } from "effect-amqp"
-import { Reconnect } from "effect-amqp"
+import { AmqpError, Reconnect } from "effect-amqp"
 import { Channel, Connection } from "effect-amqp/amqp091"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -76,6 +75,15 @@ describe("ensure", () => {
         assert.strictEqual(yield* Fiber.join(fiber), "done")
         assert.lengthOf(runs, 2)
         assert.strictEqual(yield* Effect.flip(on(connection, Connection.ensure(Effect.fail("mine")))), "mine")
+        const looking = Effect.flatMap(Channel.shared, (channel) => channel.queuePurge("late"))
+        assert.propertyVal(yield* Effect.flip(on(connection, Connection.ensure(looking))), "code", 404)
+        const patient = Connection.ensure(looking, { while: AmqpError.isChannelError })
+        const purging = yield* Effect.fork(on(connection, patient))
+        yield* TestClock.adjust("3 seconds")
+        const other = yield* on(connection, Channel.make())
+        yield* other.queueDeclare({ queue: "late" })
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* Fiber.join(purging), 0, "faults of the channel too, where it is said")
       })
     ))
 

@@ -21,6 +21,7 @@ const fromThread = <R>(callback: Effect.Effect<void, unknown, R>) =>
       const thread = new Worker("require(\"node:worker_threads\").parentPort.postMessage(\"done\")", { eval: true })
       thread.once("message", () => Runtime.runFork(runtime)(callback).addObserver(resume))
       thread.once("error", (error) => resume(Effect.die(error)))
+      return Effect.promise(() => thread.terminate())
     }))
 
 /** The texts of a queue, as they come. */

@@ -87,14 +87,18 @@ describe("Connection Parameters", () => {
         assert.strictEqual(parameters.heartbeat, defaults.heartbeat)
         const usual = yield* Connection.make({})
         assert.deepStrictEqual((yield* usual.info).heartbeat, Duration.seconds(60), "RabbitMQ's own")
-        const connection = yield* Connection.make({ name: "mine", heartbeat: "10 seconds" })
+        const connection = yield* Connection.make({
+          name: "mine",
+          heartbeat: "10 seconds",
+          reconnect: Reconnect.none
+        })
         assert.deepStrictEqual((yield* connection.info).heartbeat, Duration.seconds(10))
         yield* TestClock.adjust("1 minute")
-        assert.isTrue(yield* connection.isOpen, "heartbeats arrive")
         yield* broker.silence({ connection: "mine" })
-        yield* broker.refuse()
-        yield* TestClock.adjust("30 seconds")
-        assert.propertyVal(yield* connection.state, "_tag", "Recovering")
+        yield* TestClock.adjust("9 seconds")
+        assert.isTrue(yield* connection.isOpen, "one interval, at the most")
+        yield* TestClock.adjust("11 seconds")
+        assert.propertyVal(yield* connection.closed, "reason", "Heartbeat")
       })
     ))
 
