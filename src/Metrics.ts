@@ -75,3 +75,6 @@ export const unanswerable = Metric.counter("amqp_client_unanswerable_requests", 
  * @category metrics
  */
 export const lostReplies = Metric.counter("amqp_client_lost_replies", { incremental: true })
+
+/** One for all updates: an array for each would be the only thing that most of them make. @internal */
+export const noTags: [] = []

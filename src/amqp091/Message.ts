@@ -8,6 +8,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
+import type * as Types from "effect/Types"
 import type { ContentError, SettleError } from "../AmqpError.ts"
 import type { Compression, Encoding } from "../Compression.ts"
 import type { DurationText } from "../Reconnect.ts"
@@ -96,17 +97,36 @@ const noProperties: BasicProperties = {}
  */
 export const toBasicProperties = (properties: PublishProperties | undefined): BasicProperties => {
   if (properties === undefined) return noProperties
-  const { expiration, persistent, timestamp, ...rest } = properties
-  return {
-    ...rest,
-    ...(persistent === undefined ? {} : { deliveryMode: persistent ? 2 : 1 }),
-    ...(expiration === undefined || !Duration.isFinite(Duration.decode(expiration))
-      ? {}
-      : { expiration: String(Math.round(Duration.toMillis(expiration))) }),
-    ...(timestamp === undefined ? {} : {
-      timestamp: DateTime.isDateTime(timestamp) ? Math.floor(timestamp.epochMillis / 1000) : timestamp
-    })
+  return copyProperties(properties)
+}
+
+/** A fresh copy, to be completed by whoever asked for it. @internal */
+export const copyProperties = (
+  properties: PublishProperties & Pick<BasicProperties, "deliveryMode">
+): Types.Mutable<BasicProperties> => {
+  // One by one and in one order: put together by spreads, each object has a shape of its own, slow to make and to encode.
+  const { expiration, persistent, timestamp } = properties
+  const copy: Types.Mutable<BasicProperties> = {}
+  if (properties.contentType !== undefined) copy.contentType = properties.contentType
+  if (properties.contentEncoding !== undefined) copy.contentEncoding = properties.contentEncoding
+  if (properties.headers !== undefined) copy.headers = properties.headers
+  if (persistent !== undefined) copy.deliveryMode = persistent ? 2 : 1
+  else if (properties.deliveryMode !== undefined) copy.deliveryMode = properties.deliveryMode
+  if (properties.priority !== undefined) copy.priority = properties.priority
+  if (properties.correlationId !== undefined) copy.correlationId = properties.correlationId
+  if (properties.replyTo !== undefined) copy.replyTo = properties.replyTo
+  if (expiration !== undefined && Duration.isFinite(Duration.decode(expiration))) {
+    copy.expiration = String(Math.round(Duration.toMillis(expiration)))
   }
+  if (properties.messageId !== undefined) copy.messageId = properties.messageId
+  if (timestamp !== undefined) {
+    copy.timestamp = DateTime.isDateTime(timestamp) ? Math.floor(timestamp.epochMillis / 1000) : timestamp
+  }
+  if (properties.type !== undefined) copy.type = properties.type
+  if (properties.userId !== undefined) copy.userId = properties.userId
+  if (properties.appId !== undefined) copy.appId = properties.appId
+  if (properties.clusterId !== undefined) copy.clusterId = properties.clusterId
+  return copy
 }
 
 const encoder = new TextEncoder()

@@ -16,6 +16,7 @@ import * as ParseResult from "effect/ParseResult"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
+import type * as Types from "effect/Types"
 import type { CallError, ConfirmError } from "../AmqpError.ts"
 import { ContentError, isCallError, PublishManyError } from "../AmqpError.ts"
 import type { PortableEncoding } from "../Compression.ts"
@@ -224,19 +225,21 @@ const toMessage = <A, R>(
   }
   const keyOf = typeof routingKey === "function" ? routingKey : () => routingKey
   const isFixed = messageId === undefined && !timestamp && !userId
+  const propertiesOf = (value: A, given: PublishProperties | undefined): PublishProperties => {
+    if (isFixed && given === undefined) return defaults
+    const properties: Types.Mutable<PublishProperties> = { ...defaults }
+    if (messageId !== undefined) properties.messageId = messageId(value)
+    if (timestamp) properties.timestamp = Math.floor(now() / 1000)
+    if (userId) properties.userId = user()
+    return given === undefined ? properties : { ...properties, ...given }
+  }
   return (value, given) =>
     ParseResult.map(encode(value), (content) => ({
       exchange,
       routingKey: given?.routingKey ?? keyOf(value),
       mandatory: given?.mandatory ?? mandatory,
       content,
-      properties: isFixed && given?.properties === undefined ? defaults : {
-        ...defaults,
-        ...(messageId === undefined ? {} : { messageId: messageId(value) }),
-        ...(timestamp ? { timestamp: Math.floor(now() / 1000) } : {}),
-        ...(userId ? { userId: user() } : {}),
-        ...given?.properties
-      }
+      properties: propertiesOf(value, given?.properties)
     }))
 }
 

@@ -40,13 +40,22 @@ type Queued =
   | { readonly _tag: "Frames"; readonly bytes: Uint8Array }
   | { readonly _tag: "Body"; readonly bytes: Uint8Array; offset: number }
 
+/** What waits on one channel. */
+interface Line {
+  readonly channel: number
+  readonly items: Array<Queued>
+}
+
 /** @internal */
 export class Output {
   /** Frames of channels that have no large body waiting. */
   private readonly writer = new ByteWriter(0)
   /** Frames that must stay behind a large body of their channel, encoded here before they are queued. */
   private readonly scratch = new ByteWriter(0)
-  private readonly queues = new Map<number, Array<Queued>>()
+  /** Those that have large bodies waiting, whose turn it is next first; a Map in their place would chain all that went. */
+  private readonly lines: Array<Line> = []
+  /** The same by channel. */
+  private lineOf: Array<Line | undefined> = []
   /** The end of everything: goes when no body waits any more. */
   private farewell: Uint8Array | undefined
   /** Where the frames between `begin` and `commit` go: the queue of their channel, if it has one. */
@@ -85,7 +94,7 @@ export class Output {
 
   /** Begins frames of one channel: they are encoded into what it returns, up to `commit` or `cancel`. */
   begin(channel: number): ByteWriter {
-    this.queue = this.queues.size === 0 ? undefined : this.queues.get(channel)
+    this.queue = this.lines.length === 0 ? undefined : this.lineOf[channel]?.items
     const writer = this.queue === undefined ? this.frameWriter() : this.scratch
     this.mark = writer.length
     return writer
@@ -109,7 +118,7 @@ export class Output {
   /** A name for what was just committed, by which it can be found as long as nothing follows it: see `amend`. */
   get latest(): number {
     // Behind a large body it lies in a queue.
-    return this.queues.size === 0 ? this.changes : -1
+    return this.lines.length === 0 ? this.changes : -1
   }
 
   /** The buffer that ends with what was `latest` then; `undefined` once something follows, or it was handed over. */
@@ -134,7 +143,7 @@ export class Output {
   /** Encodes what goes behind everything that waits. When `encode` throws, nothing of it is sent. */
   last(encode: (writer: ByteWriter) => void): void {
     this.changes++
-    if (this.queues.size === 0) return this.frames(0, encode)
+    if (this.lines.length === 0) return this.frames(0, encode)
     try {
       encode(this.scratch)
     } catch (error) {
@@ -148,13 +157,11 @@ export class Output {
   /** Adds a body behind the frames just encoded on the same channel. */
   body(channel: number, bytes: Uint8Array): void {
     this.changes++
-    const queue = this.queues.get(channel)
-    if (queue === undefined && bytes.length < byReference) return this.copyBody(this.frameWriter(), channel, bytes)
-    if (queue !== undefined) {
-      queue.push({ _tag: "Body", bytes, offset: 0 })
-    } else {
-      this.queues.set(channel, [{ _tag: "Body", bytes, offset: 0 }])
-    }
+    const line = this.lineOf[channel]
+    if (line === undefined && bytes.length < byReference) return this.copyBody(this.frameWriter(), channel, bytes)
+    const item: Queued = { _tag: "Body", bytes, offset: 0 }
+    if (line === undefined) this.lines.push(this.lineOf[channel] = { channel, items: [item] })
+    else line.items.push(item)
     this.queued += bytes.length
   }
 
@@ -163,11 +170,9 @@ export class Output {
     let writable = this.flushFrames(sink)
     let budget = bodyBudget
     while (writable && budget > 0) {
-      const next = this.queues.entries().next()
-      if (next.done === true) break
-      const [channel, queue] = next.value
-      // To the end of the round, which goes on with the next flush where this one stops.
-      this.queues.delete(channel)
+      const line = this.lines.shift()
+      if (line === undefined) break
+      const { channel, items: queue } = line
       const item = queue[0]
       if (item?._tag === "Frames") {
         budget -= this.putFrames(queue, item.bytes)
@@ -176,10 +181,12 @@ export class Output {
         writable = this.putBody(sink, channel, queue, item, size)
         budget -= size
       }
-      if (queue.length > 0) this.queues.set(channel, queue)
+      // To the end of the round, which goes on with the next flush where this one stops.
+      if (queue.length > 0) this.lines.push(line)
+      else this.lineOf[channel] = undefined
       if (writable && this.buffered >= full) writable = this.handOver(sink, true)
     }
-    if (this.farewell !== undefined && this.queues.size === 0) {
+    if (this.farewell !== undefined && this.lines.length === 0) {
       this.queued -= this.farewell.length
       this.frameWriter().raw(this.farewell, 0, this.farewell.length)
       this.farewell = undefined
@@ -202,7 +209,8 @@ export class Output {
 
   /** Forgets the large bodies and what waits behind them. */
   dropQueued(): void {
-    this.queues.clear()
+    this.lines.length = 0
+    this.lineOf = []
     this.farewell = undefined
     this.queued = 0
   }

@@ -25,6 +25,8 @@ export interface ChannelOnSocket {
 
 /** Who waits for room in the output. @internal */
 export interface Starving {
+  /** Whether it stands in the line. */
+  starves: boolean
   /** There is room; `true` when it has enough of it. */
   readonly release: () => boolean
 }

@@ -43,7 +43,7 @@ export class ChannelWriter {
     const { socket } = this.host
     if (socket === undefined) return undefined
     const fault = socket.engine.sendContent(this.number, outgoing.method, outgoing.properties, outgoing.body)
-    if (fault === undefined) Metrics.published.unsafeUpdate(1, [])
+    if (fault === undefined) Metrics.published.unsafeUpdate(1, Metrics.noTags)
     if (urgent) socket.hurry()
     else socket.flush()
     return fault

@@ -79,7 +79,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   private ownChannel: ChannelCore | undefined
   private carried: Array<ChannelOnSocket | undefined> = []
   /** Those whose publishes wait: after each write they are looked at, and nobody else. */
-  private readonly starving = new Set<Starving>()
+  private starving: Array<Starving> = []
   private dialled: Dialled | undefined
   private blockedAt = Infinity
   private blockedReason = ""
@@ -195,7 +195,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   drop(channel: ChannelOnSocket): void {
     if (channel instanceof ChannelCore) {
       this.channels.delete(channel)
-      this.starving.delete(channel.publishing)
+      this.sate(channel.publishing)
     }
     this.readingMayChange()
   }
@@ -293,7 +293,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   /** The socket is up, and everything on it. */
   opened(endpoint: string): void {
     this.epoch++
-    if (this.epoch > 1) Metrics.reconnects.unsafeUpdate(1, [])
+    if (this.epoch > 1) Metrics.reconnects.unsafeUpdate(1, Metrics.noTags)
     if (this.closing !== undefined) return
     this.isUp = true
     this.state.unsafeSet(this.isBlocked ? this.blockedState : { _tag: "Open", endpoint, epoch: this.epoch })
@@ -488,20 +488,29 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     if (this.socket === undefined) return
     const { output } = this.socket.engine
     let pieces = Math.ceil((highWaterMark - output.pending) / roomForOne)
-    for (const each of this.starving) {
-      if (pieces <= 0) return
+    for (let place = 0; pieces > 0 && place < this.starving.length;) {
+      const each = this.starving[place]! // a place in the line
       const { pending } = output
       const served = each.release()
       // Whoever sent nothing waits for something else, and keeps nobody from their turn.
       const sent = output.pending > pending
-      if (served || sent) this.starving.delete(each)
-      if (sent && !served) this.starving.add(each)
+      if (served || sent) this.sate(each)
+      else place++
+      if (sent && !served) this.starve(each)
       if (sent) pieces--
     }
   }
 
+  private sate(publishing: Starving): void {
+    publishing.starves = false
+    const place = this.starving.indexOf(publishing)
+    if (place >= 0) this.starving.splice(place, 1)
+  }
+
   starve(publishing: Starving): void {
-    this.starving.add(publishing)
+    if (publishing.starves) return
+    publishing.starves = true
+    this.starving.push(publishing)
   }
 
   onFault(fault: FrameError): void {
@@ -571,7 +580,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   }
 
   tick(now: number, late: number): void {
-    Metrics.timerLag.unsafeUpdate(late, [])
+    Metrics.timerLag.unsafeUpdate(late, Metrics.noTags)
     for (const channel of this.channels) channel.tick(now)
     const { socket } = this
     if (socket === undefined) return

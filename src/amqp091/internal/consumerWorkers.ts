@@ -127,27 +127,30 @@ export const never: SettleOrder = { started: () => {}, settle: () => Effect.void
 
 /** @internal */
 export const inOrder = (): SettleOrder => {
-  // In the order of delivery; `undefined` while the handler runs.
-  const open = new Map<DeliveryRecord, Settlement | undefined>()
+  // In the order of delivery.
+  const open: Array<{ readonly delivery: DeliveryRecord; settlement: Settlement | undefined }> = []
   let settling = false
   const settleNext: Effect.Effect<void> = Effect.suspend(() => {
-    const [delivery, settlement] = open.entries().next().value ?? []
-    if (delivery === undefined || settlement === undefined) {
+    const [oldest] = open
+    if (oldest?.settlement === undefined) {
       settling = false
       return Effect.void
     }
-    open.delete(delivery)
-    return Effect.zipRight(settleNow(delivery, settlement), settleNext)
+    open.shift()
+    return Effect.zipRight(settleNow(oldest.delivery, oldest.settlement), settleNext)
   })
   const settleReady = Effect.uninterruptible(settleNext)
   return {
-    started: (delivery) => void open.set(delivery, undefined),
+    // Without a settlement while the handler runs.
+    started: (delivery) => void open.push({ delivery, settlement: undefined }),
     settle: (delivery, settlement) =>
       Effect.suspend(() => {
+        const place = open.findIndex((each) => each.delivery === delivery)
+        const entry = open[place]
         // Given up while it waited for earlier ones: what its handler achieved stands.
-        if (open.get(delivery) === undefined) open.set(delivery, settlement)
+        if (entry !== undefined) entry.settlement ??= settlement
         // An earlier one is not done, or whoever settles already will come to this one too.
-        if (settling || open.keys().next().value !== delivery) return Effect.void
+        if (settling || place !== 0) return Effect.void
         settling = true
         return settleReady
       })
@@ -162,7 +165,7 @@ export const annotate = Effect.annotateLogs({ package: "effect-amqp", module: "C
 /** A content that nobody can read, for the log and the metric. @internal */
 export const undecodable = (error: ContentError, delivery: Delivery): Effect.Effect<void> =>
   Effect.suspend(() => {
-    Metrics.undecodable.unsafeUpdate(1, [])
+    Metrics.undecodable.unsafeUpdate(1, Metrics.noTags)
     const fate = delivery instanceof DeliveryRecord && delivery.noAck ? "Dropped" : "Rejected"
     return annotate(
       Effect.logWarning(

@@ -14,7 +14,7 @@ import { toBasicProperties, toBytes } from "../Message.ts"
 import type * as Method from "../Method.ts"
 import type { BasicProperties } from "../Properties.ts"
 import { refusedLocally } from "./calls.ts"
-import type { ChannelHost } from "./channelHost.ts"
+import type { ChannelHost, Starving } from "./channelHost.ts"
 
 /** A message as the wire has it. @internal */
 export interface Outgoing {
@@ -72,7 +72,8 @@ export interface PublishingOptions {
 }
 
 /** @internal */
-export class Publishing {
+export class Publishing implements Starving {
+  starves = false
   private readonly host: ChannelHost
   private readonly carrier: Carrier
   private readonly window: SendWindow<Outgoing, ConfirmError> | undefined

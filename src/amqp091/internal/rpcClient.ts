@@ -7,10 +7,12 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type * as Types from "effect/Types"
 import type { CallError, ConfirmError } from "../../AmqpError.ts"
 import { isCallError, OperationTimeout, PublishReturned, RpcError } from "../../AmqpError.ts"
+import { Numbered } from "../../internal/numbered.ts"
 import type { Timed, Timer } from "../../internal/timer.ts"
-import { toBasicProperties, toBytes } from "../Message.ts"
+import { copyProperties, toBytes } from "../Message.ts"
 import type * as Method from "../Method.ts"
 import type { BasicProperties } from "../Properties.ts"
 import type { CallFault, CallOptions } from "../Rpc.ts"
@@ -28,6 +30,7 @@ type Resume = (effect: Effect.Effect<DeliveryRecord, CallFault>) => void
 
 /** One call. */
 class Call implements PublishWaiter {
+  readonly number: number
   readonly id: string
   readonly options: CallOptions
   readonly deadline: number
@@ -36,9 +39,17 @@ class Call implements PublishWaiter {
   isSent = false
   private readonly calls: Calls
 
-  constructor(calls: Calls, id: string, options: CallOptions, limit: Duration.Duration, now: number, resume: Resume) {
+  constructor(
+    calls: Calls,
+    number: number,
+    options: CallOptions,
+    limit: Duration.Duration,
+    now: number,
+    resume: Resume
+  ) {
     this.calls = calls
-    this.id = id
+    this.number = number
+    this.id = String(number)
     this.options = options
     this.limit = limit
     this.deadline = now + Duration.toMillis(limit)
@@ -46,22 +57,19 @@ class Call implements PublishWaiter {
   }
 
   outgoing(replyTo: string): Outgoing {
-    const { exchange = "", routingKey, properties } = this.options
-    const millis = this.deadline === Infinity ? undefined : String(Math.round(Duration.toMillis(this.limit)))
+    const { exchange = "", properties, routingKey } = this.options
     return {
       method: { _tag: "BasicPublish", exchange, routingKey, mandatory: true, immediate: false },
-      properties: properties === undefined
-        ? millis === undefined
-          ? { correlationId: this.id, replyTo }
-          : { correlationId: this.id, replyTo, expiration: millis }
-        : {
-          ...toBasicProperties(properties),
-          correlationId: this.id,
-          replyTo,
-          ...(millis === undefined ? {} : { expiration: millis })
-        },
+      properties: this.addressed(properties === undefined ? {} : copyProperties(properties), replyTo),
       body: toBytes(this.options.content)
     }
+  }
+
+  private addressed(properties: Types.Mutable<BasicProperties>, replyTo: string): BasicProperties {
+    properties.correlationId = this.id
+    properties.replyTo = replyTo
+    if (this.deadline !== Infinity) properties.expiration = String(Math.round(Duration.toMillis(this.limit)))
+    return properties
   }
 
   /** Its frames are in the output. */
@@ -117,7 +125,7 @@ const exchangeIn = /exchange '([^']*)'/
 /** @internal */
 export class Calls implements Resident, Timed {
   readonly consumer: Consumer
-  private readonly pending = new Map<string, Call>()
+  private readonly pending = new Numbered<Call>()
   /** Of an own queue: those that wait for its next name. */
   private parked: Array<Call> = []
   private count = 0
@@ -157,8 +165,8 @@ export class Calls implements Resident, Timed {
       resume(Effect.fail(refusal))
       return undefined
     }
-    const call = new Call(this, String(++this.count), options, limit, timer.now(), resume)
-    this.pending.set(call.id, call)
+    const call = new Call(this, ++this.count, options, limit, timer.now(), resume)
+    this.pending.add(call.number, call)
     timer.due(call.deadline)
     if (this.pending.size === 1) channel.host.readingMayChange()
     const { hasRoom } = channel.publishing
@@ -176,7 +184,7 @@ export class Calls implements Resident, Timed {
   }
 
   private forget(call: Call): void {
-    if (this.pending.delete(call.id) && this.pending.size === 0) this.channel?.host.readingMayChange()
+    if (this.pending.delete(call.number) && this.pending.size === 0) this.channel?.host.readingMayChange()
   }
 
   private fail(call: Call, error: CallFault): void {
@@ -184,8 +192,13 @@ export class Calls implements Resident, Timed {
     call.resume(Effect.fail(error))
   }
 
+  private callOf({ correlationId = "" }: BasicProperties): Call | undefined {
+    const call = this.pending.get(Number(correlationId))
+    return call?.id === correlationId ? call : undefined
+  }
+
   answered(delivery: DeliveryRecord): void {
-    const call = this.pending.get(delivery.properties.correlationId ?? "")
+    const call = this.callOf(delivery.properties)
     // One that came too late.
     if (call === undefined) return
     this.forget(call)
@@ -194,7 +207,7 @@ export class Calls implements Resident, Timed {
 
   /** A call was not sent, and its place among those that wait is gone. */
   unsent(call: Call, error: ConfirmError): void {
-    if (!this.pending.has(call.id)) return
+    if (this.pending.get(call.number) !== call) return
     // It named the queue of a life that ended before it could go: the next life's is another.
     if (this.queue !== undefined && error === this.lostBy) this.parked.push(call)
     else if (isCallError(error)) this.fail(call, error)
@@ -235,7 +248,7 @@ export class Calls implements Resident, Timed {
   }
 
   private sent(): ReadonlyArray<Call> {
-    return Array.from(this.pending.values()).filter(({ isSent }) => isSent)
+    return this.pending.toArray().filter(({ isSent }) => isSent)
   }
 
   /** The broker has ended the consumer of replies, or did not take it back. */
@@ -258,11 +271,11 @@ export class Calls implements Resident, Timed {
   closed(error: CallError): void {
     this.hasEnded = true
     this.parked = []
-    for (const call of Array.from(this.pending.values())) this.fail(call, error)
+    for (const call of this.pending.toArray()) this.fail(call, error)
   }
 
   returned({ exchange, replyCode, replyText, routingKey }: Method.BasicReturn, properties: BasicProperties): boolean {
-    const call = this.pending.get(properties.correlationId ?? "")
+    const call = this.callOf(properties)
     if (call === undefined) return false
     this.fail(call, new PublishReturned({ code: replyCode, text: replyText, exchange, routingKey }))
     return true
@@ -272,12 +285,12 @@ export class Calls implements Resident, Timed {
 
   nextDeadline(): number {
     let earliest = Infinity
-    for (const { deadline } of this.pending.values()) earliest = Math.min(earliest, deadline)
+    for (const { deadline } of this.pending.toArray()) earliest = Math.min(earliest, deadline)
     return earliest
   }
 
   tick(now: number): void {
-    for (const call of Array.from(this.pending.values())) {
+    for (const call of this.pending.toArray()) {
       if (call.deadline > now) continue
       if (!call.isSent) this.withdraw(call)
       this.fail(call, new OperationTimeout({ operation: "rpc.call", limit: call.limit }))

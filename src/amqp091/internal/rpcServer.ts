@@ -8,19 +8,19 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import type * as Types from "effect/Types"
 import type { ContentError } from "../../AmqpError.ts"
 import * as Metrics from "../../Metrics.ts"
 import type { Settlement } from "../Consumer.ts"
 import type { FieldTable } from "../FieldTable.ts"
 import type { Content, Delivery } from "../Message.ts"
-import { toBytes } from "../Message.ts"
+import { copyProperties, toBytes } from "../Message.ts"
+import type { BasicProperties } from "../Properties.ts"
 import type { ChannelCore } from "./channel.ts"
 import type { Resident } from "./channelHost.ts"
 import { sendUnconfirmed } from "./channelModes.ts"
 import { immediate, typeOf } from "./content.ts"
 import { directReplyTo } from "./rpcClient.ts"
-
-const noTags: [] = []
 
 // --- What a reply says of itself ---
 
@@ -52,7 +52,7 @@ export class Replies implements Resident {
   readonly down = () => {}
   readonly closed = () => {}
   readonly returned = (): boolean => {
-    Metrics.lostReplies.unsafeUpdate(1, noTags)
+    Metrics.lostReplies.unsafeUpdate(1, Metrics.noTags)
     return true
   }
 }
@@ -71,19 +71,18 @@ const send = (
   outcome?: Outcome
 ): Effect.Effect<void> => {
   const mandatory = !replyTo.startsWith(directReplyTo)
+  const properties: Types.Mutable<BasicProperties> = copyProperties(type)
+  if (correlationId !== undefined) properties.correlationId = correlationId
+  if (outcome !== undefined) properties.headers = headersOf[outcome]
   const sending = sendUnconfirmed(channel, {
     method: { _tag: "BasicPublish", exchange: "", routingKey: replyTo, mandatory, immediate: false },
-    properties: {
-      ...type,
-      ...(correlationId === undefined ? {} : { correlationId }),
-      ...(outcome === undefined ? {} : { headers: headersOf[outcome] })
-    },
+    properties,
     body: toBytes(content)
   })
   // Nearly always: no step of the fiber.
   if (sending === Effect.void) return Effect.void
   return Effect.catchAll(sending, (error) => {
-    Metrics.lostReplies.unsafeUpdate(1, noTags)
+    Metrics.lostReplies.unsafeUpdate(1, Metrics.noTags)
     return logged(Effect.logWarning(`A reply could not be sent: ${error.message}`))
   })
 }
@@ -127,11 +126,11 @@ export const serving = <A, B, E, R1, R2>({ channel, error, handler, request, res
   const handle = (decoded: Request<A>, delivery: Delivery): Effect.Effect<void, E | Unencodable, R1 | R2> => {
     const { replyTo } = delivery.properties
     if (replyTo === undefined || replyTo === "") {
-      Metrics.unanswerable.unsafeUpdate(1, noTags)
+      Metrics.unanswerable.unsafeUpdate(1, Metrics.noTags)
       return Effect.void
     }
     if (Either.isLeft(decoded)) {
-      Metrics.undecodable.unsafeUpdate(1, noTags)
+      Metrics.undecodable.unsafeUpdate(1, Metrics.noTags)
       return send(channel, delivery, decoded.left.message, plainText, "refused")
     }
     return Effect.flatMap(

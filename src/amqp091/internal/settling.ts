@@ -8,6 +8,7 @@ import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Order from "effect/Order"
 import type { SettleError } from "../../AmqpError.ts"
+import { Numbered } from "../../internal/numbered.ts"
 import * as Metrics from "../../Metrics.ts"
 import type * as Method from "../Method.ts"
 import type { DeliveryRecord, Settlement, Settler } from "./delivery.ts"
@@ -29,10 +30,7 @@ export class Settling implements Settler {
   private recovering = false
   /** In a channel of transactions: settled since the last commit or rollback. */
   private provisional: Array<DeliveryRecord> | undefined
-  private readonly unsettled = new Map<number, DeliveryRecord>()
-  /** No tag below it is unsettled. */
-  private floor = 1
-  private newest = 0
+  private readonly unsettled = new Numbered<DeliveryRecord>()
   private readonly settler: SettlingHost
 
   constructor(settler: SettlingHost) {
@@ -49,8 +47,6 @@ export class Settling implements Settler {
     this.life++
     this.recovering = false
     this.unsettled.clear()
-    this.floor = 1
-    this.newest = 0
     this.commit()
   }
 
@@ -70,18 +66,16 @@ export class Settling implements Settler {
     if (undone.length === 0) return
     this.provisional = []
     for (const delivery of undone) delivery.settled = false
-    const all = Arr.sort([...this.unsettled.values(), ...undone], byTag)
+    const all = Arr.sort([...this.unsettled.toArray(), ...undone], byTag)
     this.unsettled.clear()
-    for (const delivery of all) this.unsettled.set(delivery.deliveryTag, delivery)
-    this.floor = Math.min(this.floor, all[0]?.deliveryTag ?? this.floor)
+    for (const delivery of all) this.unsettled.add(delivery.deliveryTag, delivery)
   }
 
   /** Called in the order of the tags; `false` when it comes again, and must not be worked on. */
   add(delivery: DeliveryRecord): boolean {
     if (delivery.noAck) return true
     delivery.recovered = this.recovering
-    this.newest = delivery.deliveryTag
-    if (!this.recovering) this.unsettled.set(delivery.deliveryTag, delivery)
+    if (!this.recovering) this.unsettled.add(delivery.deliveryTag, delivery)
     return !this.recovering
   }
 
@@ -95,13 +89,12 @@ export class Settling implements Settler {
   private settled(delivery: DeliveryRecord): void {
     delivery.settled = true
     this.unsettled.delete(delivery.deliveryTag)
-    while (this.floor <= this.newest && !this.unsettled.has(this.floor)) this.floor++
     this.provisional?.push(delivery)
   }
 
   private send(settlement: Settlement, deliveryTag: number, multiple: boolean): void {
     const { settler } = this
-    if (settlement === "ack") return settler.acknowledge(deliveryTag, multiple, this.floor > deliveryTag)
+    if (settlement === "ack") return settler.acknowledge(deliveryTag, multiple, this.unsettled.lowest > deliveryTag)
     const requeue = settlement === "requeue"
     if (settler.canNack()) settler.refuse({ _tag: "BasicNack", deliveryTag, multiple, requeue })
     // A broker without basic.nack can only be given one back at a time.
@@ -128,15 +121,15 @@ export class Settling implements Settler {
   /** Settles all there is. */
   settleEverything(settlement: Settlement): void {
     if (settlement === "ack" || this.settler.canNack()) this.settleOldest(settlement, () => true)
-    for (const delivery of this.unsettled.values()) this.settle(delivery, settlement)
+    for (const delivery of this.unsettled.toArray()) this.settle(delivery, settlement)
   }
 
   private settleOldest(settlement: Settlement, belongs: (tag: number) => boolean): void {
     let last = 0
-    for (const [tag, delivery] of this.unsettled) {
-      if ((delivery.ofStream && settlement !== "ack") || !belongs(tag)) break
+    for (let delivery = this.unsettled.first; delivery !== undefined; delivery = this.unsettled.first) {
+      if ((delivery.ofStream && settlement !== "ack") || !belongs(delivery.deliveryTag)) break
       this.settled(delivery)
-      last = tag
+      last = delivery.deliveryTag
     }
     if (last > 0) this.send(settlement, last, true)
   }
@@ -147,7 +140,7 @@ export class Settling implements Settler {
    */
   recover(): void {
     this.recovering = true
-    for (const delivery of this.unsettled.values()) delivery.recovered = true
+    for (const delivery of this.unsettled.toArray()) delivery.recovered = true
     this.unsettled.clear()
   }
 
@@ -163,19 +156,21 @@ export class Settling implements Settler {
 
   /** The oldest delivery of a consumer that is not settled. */
   oldest(consumerTag: string): DeliveryRecord | undefined {
-    for (const delivery of this.unsettled.values()) if (delivery.consumerTag === consumerTag) return delivery
-    return undefined
+    const { first } = this.unsettled
+    // As nearly always: a channel with one consumer.
+    if (first === undefined || first.consumerTag === consumerTag) return first
+    return this.unsettled.toArray().find((delivery) => delivery.consumerTag === consumerTag)
   }
 
   /** The same for all that a consumer was delivered. */
   giveBackAll(consumerTag: string): void {
-    for (const delivery of this.unsettled.values()) {
+    for (const delivery of this.unsettled.toArray()) {
       if (delivery.consumerTag === consumerTag) this.giveBack(delivery)
     }
   }
 
   readonly onUnsettled = (fault: SettleError): Effect.Effect<void> => {
-    Metrics.unsettled.unsafeUpdate(1, [])
+    Metrics.unsettled.unsafeUpdate(1, Metrics.noTags)
     return Effect.logWarning(fault.message)
   }
 }

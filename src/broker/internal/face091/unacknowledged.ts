@@ -5,6 +5,7 @@
  */
 import * as Arr from "effect/Array"
 import * as Order from "effect/Order"
+import { Numbered } from "../../../internal/numbered.ts"
 import type { Entry } from "../../Model.ts"
 import type { Content } from "./content.ts"
 import type { Subscription } from "./subscription.ts"
@@ -22,7 +23,7 @@ export interface Held {
 /** @internal */
 export class Unacknowledged {
   /** In the order of their tags. */
-  #held = new Map<number, Held>()
+  readonly #held = new Numbered<Held>()
   /** The next delivery's. */
   nextTag = 1
 
@@ -32,17 +33,18 @@ export class Unacknowledged {
 
   /** When the oldest delivery went out; `Infinity` when there is none. */
   get since(): number {
-    for (const { since } of this.#held.values()) if (since !== Infinity) return since
-    return Infinity
+    const oldest = this.#held.first
+    if (oldest === undefined || oldest.since !== Infinity) return oldest?.since ?? Infinity
+    return this.#held.toArray().find(({ since }) => since !== Infinity)?.since ?? Infinity
   }
 
   values(): Iterable<Held> {
-    return this.#held.values()
+    return this.#held.toArray()
   }
 
   hold(entry: Entry<Content>, consumer: Subscription | undefined, since: number): number {
     const tag = this.nextTag++
-    this.#held.set(tag, { tag, entry, consumer, since })
+    this.#held.add(tag, { tag, entry, consumer, since })
     return tag
   }
 
@@ -54,21 +56,21 @@ export class Unacknowledged {
 
   /** All up to a tag, which must be there itself (else `undefined`); all there are for 0 (0-9-1, basic.ack). */
   takeUpTo(tag: number): ReadonlyArray<Held> | undefined {
-    if (tag !== 0 && !this.#held.has(tag)) return undefined
+    if (tag !== 0 && this.#held.get(tag) === undefined) return undefined
     const taken: Array<Held> = []
-    for (const held of this.#held.values()) {
+    for (let held = this.#held.first; held !== undefined; held = this.#held.first) {
       if (tag !== 0 && held.tag > tag) break
       taken.push(held)
+      this.#held.delete(held.tag)
     }
-    if (taken.length === this.#held.size) this.#held.clear()
-    else for (const { tag } of taken) this.#held.delete(tag)
     return taken
   }
 
   /** Puts back what was taken. */
   restore(taken: ReadonlyArray<Held>): void {
     if (taken.length === 0) return
-    const all = Arr.sortWith([...this.#held.values(), ...taken], ({ tag }) => tag, Order.number)
-    this.#held = new Map(all.map((held) => [held.tag, held]))
+    const all = Arr.sortWith([...this.#held.toArray(), ...taken], ({ tag }) => tag, Order.number)
+    this.#held.clear()
+    for (const held of all) this.#held.add(held.tag, held)
   }
 }
