@@ -16,6 +16,7 @@ import type { ListenError } from "../AmqpError.ts"
 import * as Timer from "../internal/timer.ts"
 import * as Transport from "../Transport.ts"
 import * as Fault from "./Fault.ts"
+import { headersOf } from "./internal/face091/arguments.ts"
 import { ConnectionFace } from "./internal/face091/connection.ts"
 import type { Content } from "./internal/face091/content.ts"
 import { deadLetter } from "./internal/face091/deadLetter.ts"
@@ -212,7 +213,7 @@ export const make = (
       onDeadline: due,
       generateName,
       deadLetter,
-      headers: ({ properties }) => properties.decoded.headers
+      headers: ({ properties }) => headersOf(properties)
     })
     const faces = new Set<ConnectionFace>()
     const common = {

@@ -17,6 +17,7 @@ import { type Shared, VirtualHost as VirtualHostImpl } from "./internal/model/vi
 import type { QueueType, Refusal } from "./model/refusal.ts"
 
 export * from "./model/refusal.ts"
+export * from "./model/typed.ts"
 
 /**
  * How an exchange chooses: by equal routing key, all, by pattern (`*` is one word, `#` any number of words), or by the
@@ -31,7 +32,9 @@ export * from "./model/refusal.ts"
 export type ExchangeType = "direct" | "fanout" | "topic" | "headers"
 
 /**
- * The extra arguments of a declaration or binding, by name. Values are compared by structure, integers by value.
+ * The extra arguments of a declaration or binding, by name. Values may be {@link Typed}. A declaration and what exists
+ * are held against each other by value, whatever the type, but for floats, which are no integers; two bindings are one
+ * only if types are the same too.
  *
  * @since 0.1.0
  * @category models

@@ -16,6 +16,7 @@ import { replyTo } from "./replyTo.ts"
 import { alternates, exchangeBindings, furtherKeys } from "./routing.ts"
 import { exchanges, queues, routing } from "./topology.ts"
 import { transactions } from "./transactions.ts"
+import { wireTypes } from "./wireTypes.ts"
 
 export const behaviour = (it: It): void => {
   queues(it)
@@ -29,6 +30,7 @@ export const behaviour = (it: It): void => {
   publishing(it)
   consuming(it)
   queueArguments(it)
+  wireTypes(it)
   queueLimits(it)
   deadLettering(it)
   consumerOrder(it)

@@ -1,5 +1,5 @@
 import { assert } from "@effect/vitest"
-import { Arguments, Channel, Connection } from "effect-amqp/amqp091"
+import { Arguments, Channel, Connection, FieldTable } from "effect-amqp/amqp091"
 import { NodeTransport } from "effect-amqp/node"
 import * as Chunk from "effect/Chunk"
 import * as DateTime from "effect/DateTime"
@@ -130,6 +130,16 @@ describeRabbit("Arguments on RabbitMQ", (it) => {
       yield* channel.nackAll()
       assert.strictEqual(yield* read("first", 4), "0123")
       assert.strictEqual((yield* connection.info).epoch, 1)
+    }))
+
+  it.scoped("the type L is read as l is, sign included", () =>
+    Effect.gen(function*() {
+      const { channel, queue } = yield* declared({})
+      const match = FieldTable.uint64(2n ** 64n - 1n)
+      const fault = yield* Effect.flip(
+        channel.queueBind({ queue, exchange: "amq.headers", arguments: { "x-match": match } })
+      )
+      assert.include(fault.message, "Invalid x-match field type long (value -1); expected longstr")
     }))
 
   it.scoped("exchanges pass on what they cannot route, and headers bind", () =>

@@ -89,6 +89,14 @@ const isEqual = (octets: Uint8Array, bytes: Uint8Array, start: number, end: numb
 }
 
 /**
+ * What they say, every number of the headers with its wire type.
+ *
+ * @internal
+ */
+export const typed = (properties: RawProperties): BasicProperties =>
+  Properties.decode(new ByteReader().reset(properties.octets), { decode: "typed" })
+
+/**
  * Other properties made of these, in which every number of the headers has kept its wire type. Throws `FrameError` where
  * they cannot be encoded.
  *
@@ -98,9 +106,8 @@ export const rewrite = (
   properties: RawProperties,
   change: (typed: BasicProperties) => BasicProperties
 ): RawProperties => {
-  const reader = new ByteReader().reset(properties.octets)
   const writer = new ByteWriter(properties.octets.length + 256)
-  Properties.encode(writer, change(Properties.decode(reader, { decode: "typed" })))
+  Properties.encode(writer, change(typed(properties)))
   const octets = writer.toBytes()
-  return { decoded: Properties.decode(reader.reset(octets)), octets }
+  return { decoded: Properties.decode(new ByteReader().reset(octets)), octets }
 }

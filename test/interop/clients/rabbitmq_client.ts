@@ -40,7 +40,7 @@ await refused("passive", (channel) => channel.exchangeDeclare({ exchange: "missi
 await refused("durable", (channel) => channel.queueDeclare({ queue: "mine" }))
 await refused(
   "argument",
-  (channel) => channel.queueDeclare({ queue: "mine", durable: true, arguments: { "x-max-length": 100_000 } })
+  (channel) => channel.queueDeclare({ queue: "mine", durable: true, arguments: { "x-max-length": 5 } })
 )
 await refused("argument", (channel) => channel.queueDeclare({ queue: "bad", arguments: { "x-max-priority": 256 } }))
 await refused("type", (channel) => channel.exchangeDeclare({ exchange: "amq.topic", type: "direct", durable: true }))

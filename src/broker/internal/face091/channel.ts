@@ -7,6 +7,7 @@ import type { RawProperties } from "../../../amqp091/internal/rawProperties.ts"
 import * as Method from "../../../amqp091/Method.ts"
 import type { Client, Refusal } from "../../Model.ts"
 import * as Model from "../../Model.ts"
+import { argumentsOf } from "./arguments.ts"
 import { Consuming } from "./consuming.ts"
 import type { Content } from "./content.ts"
 import { stripped } from "./names.ts"
@@ -225,7 +226,7 @@ export class ChannelFace implements Publisher {
         durable: method.durable,
         autoDelete: method.autoDelete,
         internal: method.internal,
-        arguments: method.arguments
+        arguments: argumentsOf(method.arguments)
       })
     this.done(method, result, () => method.noWait ? undefined : { _tag: "ExchangeDeclareOk" })
   }
@@ -244,7 +245,7 @@ export class ChannelFace implements Publisher {
         durable: method.durable,
         exclusive: method.exclusive,
         autoDelete: method.autoDelete,
-        arguments: method.arguments
+        arguments: argumentsOf(method.arguments)
       })
     this.done(method, result, (queue) => {
       this.lastQueue = queue.name
@@ -358,7 +359,7 @@ const exchangeBinding = (method: Method.ExchangeBind | Method.ExchangeUnbind): M
   destination: stripped(method.destination),
   source: stripped(method.source),
   routingKey: method.routingKey,
-  arguments: method.arguments
+  arguments: argumentsOf(method.arguments)
 })
 
 const bindingOf = (method: Method.QueueBind | Method.QueueUnbind, queue: string) => ({
@@ -366,5 +367,5 @@ const bindingOf = (method: Method.QueueBind | Method.QueueUnbind, queue: string)
   exchange: stripped(method.exchange),
   // Both empty: the last declared queue, by its own name (0-9-1, queue.bind).
   routingKey: method.queue === "" && method.routingKey === "" ? queue : method.routingKey,
-  arguments: method.arguments
+  arguments: argumentsOf(method.arguments)
 })

@@ -92,6 +92,8 @@ export class ConnectionFace implements EngineHandler<RawProperties>, ChannelPeer
       handler: this,
       properties: RawProperties_.makeCodec(),
       maxMessageSize,
+      // RabbitMQ tells arguments by their types on the wire.
+      limits: { decode: "typed" },
       handshakeFrameMax: minFrameMax,
       goodbye: goodbyeFor
     })

@@ -3,18 +3,26 @@
  *
  * @since 0.1.0
  */
-import type * as FieldTable from "../../../amqp091/FieldTable.ts"
+import type { Arguments, Queue, QueueType } from "../../Model.ts"
+import { integerOf } from "../model/arguments.ts"
 import type { Fault } from "./refusals.ts"
-import { notInteger, unacceptableType } from "./refusals.ts"
+import { notForType, notInteger, unacceptableType } from "./refusals.ts"
+
+const priority = "x-priority"
+const failover = "x-cancel-on-ha-failover"
+const offset = "x-stream-offset"
+
+/** What consumers of other queues have. */
+const foreign: Record<QueueType, ReadonlyArray<string>> = { classic: [offset], quorum: [failover, offset] }
 
 /** @internal */
-export const consumerPriority = (args: FieldTable.FieldTable, queue: string, vhost: string): number | Fault => {
-  const { "x-cancel-on-ha-failover": failover, "x-priority": priority = 0 } = args
-  if (typeof priority !== "bigint" && !Number.isInteger(priority)) {
-    return notInteger("x-priority", queue, vhost, priority)
+export const consumerPriority = (args: Arguments, { name, type }: Queue, vhost: string): number | Fault => {
+  const { [failover]: cancels, [priority]: wanted = 0 } = args
+  const integer = integerOf(wanted)
+  if (integer === undefined) return notInteger(priority, name, vhost, wanted)
+  if (type === "classic" && cancels !== undefined && typeof cancels !== "boolean") {
+    return unacceptableType(failover, name, vhost, cancels)
   }
-  if (failover !== undefined && typeof failover !== "boolean") {
-    return unacceptableType("x-cancel-on-ha-failover", queue, vhost, failover)
-  }
-  return Number(priority)
+  const unknown = Object.keys(args).find((argument) => foreign[type].includes(argument))
+  return unknown === undefined ? Number(integer) : notForType(unknown, name, vhost, type)
 }

@@ -6,6 +6,7 @@
 import * as Method from "../../../amqp091/Method.ts"
 import type { Client, Entry, Message, Refusal } from "../../Model.ts"
 import * as Model from "../../Model.ts"
+import { argumentsOf } from "./arguments.ts"
 import { consumerPriority } from "./consumerArguments.ts"
 import type { Content } from "./content.ts"
 import { withDeliveryCount } from "./deadLetter.ts"
@@ -100,14 +101,14 @@ export class Consuming {
     const found = this.client.findQueue(queue, "read")
     if (Model.isRefusal(found)) return found
     const { vhost } = this.peer
+    const priority = consumerPriority(argumentsOf(method.arguments), found, vhost)
+    if (typeof priority === "object") return priority
     if (found.type === "quorum" && this.limit > 0) {
       return fault(
         Method.ReplyCode.notImplemented,
         `queue '${queue}' in vhost '${vhost}' does not support global qos`
       )
     }
-    const priority = consumerPriority(method.arguments, queue, vhost)
-    if (typeof priority === "object") return priority
     const subscription: Subscription = {
       tag,
       noAck: method.noAck,

@@ -5,8 +5,9 @@
  */
 import type * as FieldTable from "../../../amqp091/FieldTable.ts"
 import type { RawProperties } from "../../../amqp091/internal/rawProperties.ts"
-import { rewrite } from "../../../amqp091/internal/rawProperties.ts"
+import { rewrite, typed } from "../../../amqp091/internal/rawProperties.ts"
 import { ReplyCode } from "../../../amqp091/Method.ts"
+import { argumentsOf } from "./arguments.ts"
 import { typeName } from "./erlang.ts"
 import { type Fault, fault } from "./refusals.ts"
 
@@ -17,13 +18,16 @@ const isList = (value: FieldTable.Value): value is ReadonlyArray<FieldTable.Valu
  *
  * @internal
  */
-export const furtherKeys = (headers: FieldTable.FieldTable): ReadonlyArray<string> | Fault | undefined => {
+export const furtherKeys = (properties: RawProperties): ReadonlyArray<string> | Fault | undefined => {
+  const { headers } = properties.decoded
+  if (headers === undefined) return undefined
   let keys: ReadonlyArray<string> | undefined
   for (const header of ["CC", "BCC"]) {
     const value = headers[header]
     if (value === undefined) continue
     if (!isList(value)) {
-      const reason = `invalid message: {unacceptable_type_in_header,"${header}",${typeName(value)}}`
+      const type = typeName(argumentsOf(typed(properties).headers ?? {})[header])
+      const reason = `invalid message: {unacceptable_type_in_header,"${header}",${type}}`
       return fault(ReplyCode.preconditionFailed, reason)
     }
     const named = value.filter((key) => typeof key === "string")

@@ -112,8 +112,7 @@ export class Publishing {
 
   /** A refusal or fault over which the channel, or the connection, ends. */
   publish(method: Method.BasicPublish, properties: RawProperties, body: Uint8Array): Refusal | Fault | undefined {
-    const { headers } = properties.decoded
-    const keys = headers === undefined ? undefined : furtherKeys(headers)
+    const keys = furtherKeys(properties)
     const wrong = this.faultOf(properties) ?? (isFault(keys) ? keys : undefined)
     // An exchange that takes no message at all is the first thing to be wrong with one.
     if (wrong !== undefined || isFault(keys)) return this.client.canPublish(method.exchange) ?? wrong

@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import { ReplyCode } from "../../../amqp091/Method.ts"
-import type { InvalidArgument, Kind, Refusal, Unsupported } from "../../Model.ts"
-import { bare, term, typeName } from "./erlang.ts"
+import type { InvalidArgument, Kind, QueueType, Refusal, Unsupported } from "../../Model.ts"
+import { bare, quoted, term, typeName } from "./erlang.ts"
 
 /** What a close says. @internal */
 export interface Fault {
@@ -56,9 +56,9 @@ export const isFault = (value: unknown): value is Fault =>
 
 const named = (kind: Kind, name: string, vhost: string): string => `${kind} '${name}' in vhost '${vhost}'`
 
-/** Two values are printed bare; where one is missing, the other one with its type. */
+/** Two values are printed bare, but a void one; where one is missing, the other one with its type. */
 const described = (value: unknown, other: unknown): string => {
-  if (value === undefined) return "none"
+  if (value === undefined || (value === null && other !== undefined)) return "none"
   return other === undefined ? `the value '${bare(value)}' of type '${typeName(value)}'` : `'${bare(value)}'`
 }
 
@@ -117,9 +117,10 @@ export const toFault = (refusal: Refusal): Fault => {
 }
 
 const unknownMatch = (received: unknown): string =>
-  typeof received === "string"
+  typeName(received) === "longstr"
     ? `Invalid x-match field value ${term(received)}; expected all, any, all-with-x, or any-with-x`
     : `Invalid x-match field type ${typeName(received)} (value ${term(received)}); expected longstr`
+
 /** A consumer's argument that should be a whole number. @internal */
 export const notInteger = (argument: string, queue: string, vhost: string, value: unknown): Fault =>
   fault(ReplyCode.preconditionFailed, invalid(argument, queue, vhost, integerExpected(value)))
@@ -128,6 +129,13 @@ export const notInteger = (argument: string, queue: string, vhost: string, value
 export const unacceptableType = (argument: string, queue: string, vhost: string, value: unknown): Fault =>
   fault(ReplyCode.preconditionFailed, invalid(argument, queue, vhost, `{unacceptable_type,${typeName(value)}}`))
 
+/** An argument that consumers of such queues do not have. @internal */
+export const notForType = (argument: string, queue: string, vhost: string, type: QueueType): Fault =>
+  fault(ReplyCode.preconditionFailed, foreign(argument, queue, vhost, type))
+
+const foreign = (argument: string, queue: string, vhost: string, type: QueueType): string =>
+  `invalid arg '${argument}' for ${named("queue", queue, vhost)} of queue type rabbit_${type}_queue`
+
 const invalid = (argument: string, queue: string, vhost: string, why: string): string =>
   `invalid arg '${argument}' for ${named("queue", queue, vhost)}: ${why}`
 
@@ -135,12 +143,11 @@ const integerExpected = (value: unknown): string => `"expected integer, got ${ty
 
 const invalidArgument = (refusal: InvalidArgument): string => {
   const { argument, name, problem, type, value, vhost } = refusal
-  const queue = named("queue", name, vhost)
   if (argument === "x-dead-letter-exchange") {
-    return `invalid type '${typeName(value)}' for arg '${argument}' in ${queue}`
+    return `invalid type '${typeName(value)}' for arg '${argument}' in ${named("queue", name, vhost)}`
   }
   return problem === "NotForType"
-    ? `invalid arg '${argument}' for ${queue} of queue type rabbit_${type}_queue`
+    ? foreign(argument, name, vhost, type)
     : invalid(argument, name, vhost, why(refusal))
 }
 
@@ -150,19 +157,20 @@ const why = ({ argument, problem, value }: InvalidArgument): string => {
     case "NotInteger":
       return integerExpected(value)
     case "Negative":
-      return `{value_negative,${String(value)}}`
+      return `{value_negative,${term(value)}}`
     case "Zero":
-      return `{value_zero,${String(value)}}`
+      return `{value_zero,${term(value)}}`
     case "TooLarge":
-      return `{value_too_large,${String(value)}}`
+      return `{value_too_large,${term(value)}}`
     case "AboveMaximum":
-      return `{max_value_exceeded,${String(value)}}`
+      return `{max_value_exceeded,${term(value)}}`
     case "NoExchange":
       return "routing_key_but_no_dlx_defined"
     case "NotImplemented":
-      return `"this broker has no queues of type '${bare(value)}'"`
+      return quoted(`this broker has no queues of type '${bare(value)}'`)
     case "UnknownValue":
-      return unknownValues[argument] ?? `"unsupported queue ${argument.slice("x-queue-".length)} '${bare(value)}'"`
+      return unknownValues[argument] ??
+        quoted(`unsupported queue ${argument.slice("x-queue-".length)} '${bare(value)}'`)
     default:
       return `{unacceptable_type,${typeName(value)}}`
   }

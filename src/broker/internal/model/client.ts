@@ -6,7 +6,7 @@
  */
 import type * as Model from "../../Model.ts"
 import { allows, type Rights } from "./access.ts"
-import { differing } from "./arguments.ts"
+import { differing, textOf } from "./arguments.ts"
 import { Consumer, type Holder } from "./consumer.ts"
 import type { Entry } from "./entry.ts"
 import { type Binding, type Exchange, isExchangeType } from "./exchange.ts"
@@ -319,10 +319,11 @@ export class Client<C> implements Model.Client<C>, Holder<C> {
   ): Model.Refusal | undefined {
     const received = args[argument]
     if (received === undefined) return undefined
-    if (typeof received !== "string") {
+    const forward = textOf(received)
+    if (forward === undefined) {
       return { _tag: "NotAName", kind, name, vhost: this.#vhost.name, argument, received }
     }
-    return this.#barred("read", kind, name) ?? this.#barred("write", "exchange", received)
+    return this.#barred("read", kind, name) ?? this.#barred("write", "exchange", forward)
   }
 
   #withQueue<A>(name: string, use: (queue: Queue<C>) => A | Model.Refusal): A | Model.Refusal {

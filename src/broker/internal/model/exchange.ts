@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import type * as Model from "../../Model.ts"
-import { sameValue } from "./arguments.ts"
+import { sameArguments, textOf } from "./arguments.ts"
 import { fits } from "./headers.ts"
 import { Topics } from "./topics.ts"
 
@@ -110,8 +110,7 @@ export class Exchange<D> implements Model.Exchange, Destination<D> {
     this.autoDelete = options.autoDelete ?? false
     this.internal = options.internal ?? false
     this.arguments = options.arguments ?? {}
-    const alternate = this.arguments["alternate-exchange"]
-    this.alternate = typeof alternate === "string" ? alternate : undefined
+    this.alternate = textOf(this.arguments["alternate-exchange"])
     this.#router = routers[type]<D>()
   }
 
@@ -120,7 +119,7 @@ export class Exchange<D> implements Model.Exchange, Destination<D> {
   }
 
   find(destination: D | Exchange<D>, routingKey: string, args: Model.Arguments): Binding<D> | undefined {
-    return this.#outgoing.get(destination)?.get(routingKey)?.find((binding) => sameValue(binding.arguments, args))
+    return this.#outgoing.get(destination)?.get(routingKey)?.find((binding) => sameArguments(binding.arguments, args))
   }
 
   /** The new binding; none when the same one exists. */

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type * as Model from "../../Model.ts"
-import { sameArgument } from "./arguments.ts"
+import { sameHeader } from "./arguments.ts"
 
 interface Match {
   /** One header is enough, else all must fit. */
@@ -32,7 +32,7 @@ export const unknownMatch = (args: Model.Arguments): Model.Refusal | undefined =
 }
 
 const fit = (headers: Model.Arguments) => ([name, value]: readonly [string, unknown]): boolean =>
-  Object.hasOwn(headers, name) && (value === null || sameArgument(value, headers[name]))
+  Object.hasOwn(headers, name) && (value === null || sameHeader(value, headers[name]))
 
 /**
  * Compiled once a binding. No argument at all fits every message, unless one of none is asked for.

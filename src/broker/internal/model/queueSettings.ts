@@ -6,7 +6,7 @@
  */
 import type * as Model from "../../Model.ts"
 import { longest } from "../longest.ts"
-import { differing, isInteger } from "./arguments.ts"
+import { differing, integerOf, textOf } from "./arguments.ts"
 
 /** @internal */
 export interface QueueSettings {
@@ -30,30 +30,40 @@ export interface QueueSettings {
   readonly deliveryLimit: number
 }
 
+const numberOf = (value: unknown): number | undefined => {
+  const integer = integerOf(value)
+  return integer === undefined ? undefined : Number(integer)
+}
+
 /** What is wrong with a value, if anything. */
 type Rule = (value: unknown, args: Model.Arguments) => Model.ArgumentProblem | undefined
 
-const natural: Rule = (value) => !isInteger(value) ? "NotInteger" : value < 0 ? "Negative" : undefined
+const natural: Rule = (value) => {
+  const integer = integerOf(value)
+  return integer === undefined ? "NotInteger" : integer < 0 ? "Negative" : undefined
+}
 
-const positive: Rule = (value, args) => natural(value, args) ?? (Number(value) === 0 ? "Zero" : undefined)
+const positive: Rule = (value, args) => natural(value, args) ?? (numberOf(value) === 0 ? "Zero" : undefined)
 
 const upTo = (rule: Rule, most: number, problem: Model.ArgumentProblem): Rule => (value, args) =>
-  rule(value, args) ?? (Number(value) > most ? problem : undefined)
+  rule(value, args) ?? (Number(integerOf(value)) > most ? problem : undefined)
 
-const text: Rule = (value) => typeof value === "string" ? undefined : "WrongType"
+const text: Rule = (value) => textOf(value) === undefined ? "WrongType" : undefined
 
 const truth: Rule = (value) => typeof value === "boolean" ? undefined : "WrongType"
 
 const oneOf = (...known: ReadonlyArray<unknown>): Rule => (value, args) =>
-  text(value, args) ?? (known.includes(value) ? undefined : "UnknownValue")
+  text(value, args) ?? (known.includes(textOf(value)) ? undefined : "UnknownValue")
 
 const types: ReadonlyArray<string> = ["classic", "quorum", "stream"]
 
 const queueType: Rule = (value, args) =>
   oneOf(...types)(value, args) ?? (value === "stream" ? "NotImplemented" : undefined)
 
-const version: Rule = (value) =>
-  !isInteger(value) ? "NotInteger" : Number(value) === 1 || Number(value) === 2 ? undefined : "UnknownValue"
+const version: Rule = (value) => {
+  const number = numberOf(value)
+  return number === undefined ? "NotInteger" : number === 1 || number === 2 ? undefined : "UnknownValue"
+}
 
 const deadLetterRoutingKey: Rule = (value, args) =>
   text(value, args) ?? (args["x-dead-letter-exchange"] === undefined ? "NoExchange" : undefined)
@@ -154,10 +164,6 @@ export const inequivalent = (current: Model.Arguments, received: Model.Arguments
 
 const asDeclared = (args: Model.Arguments): Model.Arguments => ({ "x-queue-type": "classic", ...args })
 
-const whole = (value: unknown): number | undefined => isInteger(value) ? Number(value) : undefined
-
-const textOf = (value: unknown): string | undefined => typeof value === "string" ? value : undefined
-
 const overflowOf = (args: Model.Arguments, type: Model.QueueType): QueueSettings["overflow"] => {
   const value = args["x-overflow"]
   if (value === "reject-publish") return value
@@ -170,16 +176,16 @@ export const settingsOf = (args: Model.Arguments): QueueSettings => {
   const type = typeOf(args)
   return {
     type,
-    expires: whole(args["x-expires"]),
-    messageTtl: whole(args["x-message-ttl"]),
-    maxLength: whole(args["x-max-length"]) ?? Infinity,
-    maxBytes: whole(args["x-max-length-bytes"]) ?? Infinity,
+    expires: numberOf(args["x-expires"]),
+    messageTtl: numberOf(args["x-message-ttl"]),
+    maxLength: numberOf(args["x-max-length"]) ?? Infinity,
+    maxBytes: numberOf(args["x-max-length-bytes"]) ?? Infinity,
     overflow: overflowOf(args, type),
-    maxPriority: whole(args["x-max-priority"]) ?? 0,
+    maxPriority: numberOf(args["x-max-priority"]) ?? 0,
     singleActiveConsumer: args["x-single-active-consumer"] === true,
     deadLetterExchange: textOf(args["x-dead-letter-exchange"]),
     deadLetterRoutingKey: textOf(args["x-dead-letter-routing-key"]),
     // RabbitMQ does not look at its value: what is no number is no limit.
-    deliveryLimit: whole(args["x-delivery-limit"]) ?? Infinity
+    deliveryLimit: numberOf(args["x-delivery-limit"]) ?? Infinity
   }
 }

@@ -14,21 +14,23 @@ const raw = (properties: Properties.BasicProperties): RawProperties => {
 
 describe("furtherKeys", () => {
   it("are those of CC, then those of BCC, and no list at all where neither is there", () => {
-    assert.isUndefined(furtherKeys({}))
-    assert.isUndefined(furtherKeys({ cc: ["a"], headers: 1 }))
-    assert.deepStrictEqual(furtherKeys({ BCC: ["c"], CC: ["a", "b"] }), ["a", "b", "c"])
-    assert.deepStrictEqual(furtherKeys({ CC: [] }), [])
+    assert.isUndefined(furtherKeys(raw({})))
+    assert.isUndefined(furtherKeys(raw({ headers: { cc: ["a"], headers: 1 } })))
+    assert.deepStrictEqual(furtherKeys(raw({ headers: { BCC: ["c"], CC: ["a", "b"] } })), ["a", "b", "c"])
+    assert.deepStrictEqual(furtherKeys(raw({ headers: { CC: [] } })), [])
   })
 
   it("passes over what in a list is no text", () => {
-    assert.deepStrictEqual(furtherKeys({ CC: ["a", 1, null, Uint8Array.of(1), ["b"]] }), ["a"])
+    assert.deepStrictEqual(furtherKeys(raw({ headers: { CC: ["a", 1, null, Uint8Array.of(1), ["b"]] } })), ["a"])
   })
 
   it("takes nothing but a list", () => {
-    assert.deepStrictEqual(furtherKeys({ CC: ["a"], BCC: "b" }), {
-      code: 406,
-      text: "PRECONDITION_FAILED - invalid message: {unacceptable_type_in_header,\"BCC\",longstr}"
-    })
+    for (const [BCC, type] of [["b", "longstr"], [FieldTable.int8(1), "byte"]] as const) {
+      assert.deepStrictEqual(furtherKeys(raw({ headers: { CC: ["a"], BCC } })), {
+        code: 406,
+        text: `PRECONDITION_FAILED - invalid message: {unacceptable_type_in_header,"BCC",${type}}`
+      })
+    }
   })
 })
 
