@@ -106,7 +106,7 @@ export class PoolCore<A, V extends object, E> {
   }
 
   private isWornOut(member: Member<A>, now: number): boolean {
-    return member.isSpoilt || now - member.openedAt >= this.lifeMillis || this.spec.isBroken(member.item)
+    return member.isSpoilt || now >= member.openedAt + this.lifeMillis || this.spec.isBroken(member.item)
   }
 
   /** One that is shared already and has room: the fewer are used, the more the broker answers for at once. */
@@ -525,8 +525,8 @@ export class PoolCore<A, V extends object, E> {
 
   tick(now: number): void {
     for (const member of Array.from(this.idle)) {
-      const isCold = now - member.idleSince >= this.idleMillis && this.members.size > this.kept
-      if (!isCold && now - member.openedAt < this.lifeMillis) continue
+      const isCold = now >= member.idleSince + this.idleMillis && this.members.size > this.kept
+      if (!isCold && now < member.openedAt + this.lifeMillis) continue
       this.idle.splice(this.idle.indexOf(member), 1)
       this.retire(member)
     }

@@ -109,10 +109,10 @@ export class SendWindow<A, E> {
     return false
   }
 
-  /** Fails what was sent at or before `time`; a late answer for it is ignored. */
-  expire(time: number, fault: (item: A) => E): void {
+  /** Fails what was sent `limit` milliseconds before `now`, or earlier; a late answer for it is ignored. */
+  expire(now: number, limit: number, fault: (item: A) => E): void {
     const { epoch, oldest } = this
-    this.settleThrough(this.next - 1, fault, time)
+    this.settleThrough(this.next - 1, fault, now, limit)
     if (this.epoch === epoch && this.oldest > oldest) this.expiredThrough = this.oldest - 1
   }
 
@@ -140,9 +140,9 @@ export class SendWindow<A, E> {
   }
 
   // The oldest is always one without an answer, also while a waiter is being called.
-  private settleThrough(last: number, fault: ((item: A) => E) | undefined, sentUntil = Infinity): void {
+  private settleThrough(last: number, fault: ((item: A) => E) | undefined, now = Infinity, limit = 0): void {
     const { epoch } = this
-    while (this.epoch === epoch && this.open > 0 && this.oldest <= last && this.oldestSentAt <= sentUntil) {
+    while (this.epoch === epoch && this.open > 0 && this.oldest <= last && this.oldestSentAt + limit <= now) {
       this.settle(this.oldest & this.mask, fault)
     }
   }

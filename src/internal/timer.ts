@@ -21,11 +21,16 @@ const longestSleep = 2 ** 31 - 1
 export interface Timed {
   /** The earliest time, in milliseconds, at which `tick` has something to do; `Infinity` when there is none. */
   readonly nextDeadline: () => number
-  /** Does what is due. `late` is by how many milliseconds the timer overslept. */
+  /**
+   * Does what is due: by the sum that `nextDeadline` gave, not by what is left of a difference, which rounding may find
+   * short of it when the time has a fraction. `late` is by how many milliseconds the timer overslept.
+   */
   readonly tick: (now: number, late: number) => void
 }
 
-const untilDue = (millis: number): number => Math.min(Math.max(0, millis), longestSleep)
+// Whole milliseconds, and rather one too many: a clock may cut off a fraction, wake up before the time, and be asked for
+// a sleep of nothing again and again.
+const untilDue = (millis: number): number => Math.min(Math.max(0, Math.ceil(millis)), longestSleep)
 
 /** @internal */
 export class Timer {

@@ -125,7 +125,7 @@ describe("SendWindow", () => {
                 break
               }
               case "expire":
-                window.expire(now - each[1], () => "expired")
+                window.expire(now, each[1], () => "expired")
                 model.expire(now - each[1])
                 break
               case "mark":
@@ -176,7 +176,7 @@ describe("SendWindow", () => {
     const outcomes: Array<string> = []
     const waiter = { done: () => outcomes.push("done"), failed: (error: string) => outcomes.push(error) }
     window.push(1, waiter, 0)
-    window.expire(0, () => "expired")
+    window.expire(0, 0, () => "expired")
     assert.isTrue(window.answer(1, false))
     assert.isTrue(window.answer(1, true))
     assert.isFalse(window.answer(2, true))
@@ -277,7 +277,7 @@ describe("SendWindow", () => {
       }
     }
     window.push(0, again, 5)
-    window.expire(5, () => "expired")
+    window.expire(5, 0, () => "expired")
     assert.strictEqual(pushed, 1)
     assert.strictEqual(window.unanswered, 1)
   })

@@ -72,6 +72,17 @@ export class Violation extends Error {
 /** Past this many steps a run does not end. */
 const mostSteps = 3_000_000
 
+/** How time passes. */
+export interface Pace {
+  /** Milliseconds. */
+  readonly start: number
+  /** How long a sleep of so many milliseconds lasts. */
+  readonly asleep: (millis: number) => number
+}
+
+/** Whole milliseconds, as Effect's own Clock has them. */
+const whole: Pace = { start: 0, asleep: Math.ceil }
+
 export class World {
   readonly chance: Chance
   /** What happened, in order. */
@@ -85,11 +96,12 @@ export class World {
   private readonly agenda = new Agenda()
   private readonly ready: Array<() => void> = []
   private readonly alive = new LivingFibers()
-  private time = 0
+  private time: number
   private order = 0
 
-  constructor(seed: number) {
+  constructor(seed: number, { asleep, start } = whole) {
     this.seed = seed
+    this.time = start
     this.chance = new Chance(seed)
     // Some seeds let a fiber run on, others stop it after every few operations (a yield itself costs a good twenty).
     const operations = this.chance.pick([2048, 2048, 300, 100, 40])
@@ -100,13 +112,13 @@ export class World {
     this.clock = {
       [Clock.ClockTypeId]: Clock.ClockTypeId,
       unsafeCurrentTimeMillis: () => this.time,
-      unsafeCurrentTimeNanos: () => BigInt(this.time * 1_000_000),
+      unsafeCurrentTimeNanos: () => BigInt(Math.round(this.time * 1_000_000)),
       currentTimeMillis: Effect.sync(() => this.time),
-      currentTimeNanos: Effect.sync(() => BigInt(this.time * 1_000_000)),
+      currentTimeNanos: Effect.sync(() => BigInt(Math.round(this.time * 1_000_000))),
       sleep: (duration) =>
         Effect.async<void>((resume) => {
           this.sleepers++
-          const timed = this.after(Duration.toMillis(duration), () => {
+          const timed = this.after(asleep(Duration.toMillis(duration)), () => {
             this.sleepers--
             resume(Effect.void)
           })
@@ -139,8 +151,7 @@ export class World {
 
   /** Does something at that time from now. */
   after(millis: number, run: () => void): Timed {
-    // Whole milliseconds, as Effect's own Clock has them.
-    const timed = { at: this.time + Math.ceil(millis), order: this.order++, run, cancelled: false }
+    const timed = { at: this.time + millis, order: this.order++, run, cancelled: false }
     if (millis < Infinity) this.agenda.push(timed)
     return timed
   }

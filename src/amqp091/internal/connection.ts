@@ -588,7 +588,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     if (late > 1000) socket.engine.heartbeats.forgive(now)
     if (!socket.engine.heartbeats.tick(now)) return socket.abandon({ _tag: "Heartbeat" })
     if (socket.engine.output.unflushed > 0) socket.flushNow()
-    if (now - this.blockedAt >= this.blockedTimeoutMillis) socket.abandon({ _tag: "BlockedTimeout" })
+    if (now >= this.blockedAt + this.blockedTimeoutMillis) socket.abandon({ _tag: "BlockedTimeout" })
     if (now >= this.closeDeadline) {
       const cause = new OperationTimeout({ operation: "connection.close", limit: this.closeTimeout })
       socket.abandon({ _tag: "Socket", cause })

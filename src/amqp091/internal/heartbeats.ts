@@ -51,11 +51,18 @@ export class Heartbeats {
     this.lastReceived = now
   }
 
+  private get sendDue(): number {
+    return this.lastSent + this.interval / 2
+  }
+
+  private get silenceDue(): number {
+    return this.lastReceived + this.interval * 2
+  }
+
   /** When a heartbeat must go out or the peer counts as dead; `Infinity` with heartbeats off. */
   nextDeadline(): number {
     if (this.interval === 0 || this.stopped) return Infinity
-    const send = this.lastSent + this.interval / 2
-    return this.reading ? Math.min(send, this.lastReceived + this.interval * 2) : send
+    return this.reading ? Math.min(this.sendDue, this.silenceDue) : this.sendDue
   }
 
   /** The clock was stopped for too long: the peer has a little time more before its silence counts. */
@@ -66,8 +73,8 @@ export class Heartbeats {
   /** Sends a heartbeat when due. `false`: the peer has been silent for two intervals. */
   tick(now: number): boolean {
     if (this.interval === 0 || this.stopped) return true
-    if (this.reading && now - this.lastReceived >= this.interval * 2) return false
-    if (now - this.lastSent >= this.interval / 2) {
+    if (this.reading && now >= this.silenceDue) return false
+    if (now >= this.sendDue) {
       this.send()
       this.lastSent = now
     }

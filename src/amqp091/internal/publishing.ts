@@ -220,7 +220,7 @@ export class Publishing implements Starving {
   }
 
   expire(now: number): void {
-    this.window?.expire(now - this.host.publishTimeoutMillis, unknown("Timeout"))
+    this.window?.expire(now, this.host.publishTimeoutMillis, unknown("Timeout"))
     if (this.waiting.some((each) => each.deadline <= now)) {
       const late = this.waiting.filter((each) => each.deadline <= now)
       this.waiting = this.waiting.filter((each) => each.deadline > now)
