@@ -114,7 +114,7 @@ export declare namespace ConnectionOptions {
     readonly operationTimeout?: DurationText | undefined
     /** Bound on the closing handshake. Default: 10 seconds. */
     readonly closeTimeout?: DurationText | undefined
-    /** Bound on opening a channel. Default: 30 seconds. */
+    /** Bound on opening a channel, whose calls each have `operationTimeout` besides. Default: 30 seconds. */
     readonly channelTimeout?: DurationText | undefined
     /** Largest message taken from a peer, in bytes. Default: 512 MiB. */
     readonly maxMessageSize?: number | undefined

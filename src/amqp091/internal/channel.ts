@@ -258,8 +258,8 @@ export class ChannelCore implements ChannelOnSocket {
       Effect.catchTags({ ConnectionLost: () => Effect.void, ConnectionClosed: () => Effect.void }),
       Effect.zipRight(this.opening),
       Effect.timeoutFail({
-        duration: this.host.operationTimeout,
-        onTimeout: () => new OperationTimeout({ operation: "channel.open", limit: this.host.operationTimeout })
+        duration: this.host.channelTimeout,
+        onTimeout: () => new OperationTimeout({ operation: "channel.open", limit: this.host.channelTimeout })
       })
     )
   )

@@ -45,6 +45,7 @@ export interface ChannelHost {
   /** A deadline has come up. */
   readonly due: (deadline: number) => void
   readonly operationTimeout: Duration.Duration
+  readonly channelTimeout: Duration.Duration
   readonly closeTimeout: Duration.Duration
   readonly publishTimeout: Duration.Duration
   readonly publishTimeoutMillis: number

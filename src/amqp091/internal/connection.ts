@@ -67,6 +67,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   socket: LiveSocket | undefined
   isBlocked = false
   readonly operationTimeout: Duration.Duration
+  readonly channelTimeout: Duration.Duration
   readonly closeTimeout: Duration.Duration
   readonly publishTimeout: Duration.Duration
   readonly publishTimeoutMillis: number
@@ -108,6 +109,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     this.state = options.state
     this.recovery = new Recovery(options.recovery)
     this.operationTimeout = options.options.operationTimeout
+    this.channelTimeout = options.options.channelTimeout
     this.closeTimeout = options.options.closeTimeout
     this.publishTimeout = options.publishTimeout
     this.publishTimeoutMillis = Duration.toMillis(options.publishTimeout)

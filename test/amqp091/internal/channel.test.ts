@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Channel, Connection } from "effect-amqp/amqp091"
 import type { Message, Method } from "effect-amqp/amqp091"
 import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -80,6 +81,31 @@ describe("opening a channel", () => {
       yield* TestClock.adjust("4 seconds")
       assert.strictEqual((yield* Fiber.join(opening))._tag, "OperationTimeout")
       assert.strictEqual(peer.log.at(-1), "1 channel.close")
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("is bounded by its own limit, with a socket and without one", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected({
+        channelTimeout: "2 seconds",
+        operationTimeout: "1 hour",
+        closeTimeout: "1 seconds",
+        reconnect: Schedule.spaced("1 hour")
+      })
+      const opens = Effect.flip(Effect.scoped(Channel.make()))
+      const silent = yield* openOn(connection, opens)
+      yield* peer.expect("ChannelOpen")
+      yield* TestClock.adjust("3 seconds")
+      assert.deepInclude<object>({ ...yield* Fiber.join(silent) }, {
+        _tag: "OperationTimeout",
+        operation: "channel.open",
+        limit: Duration.seconds(2)
+      })
+      yield* peer.cut
+      yield* settle
+      const alone = yield* openOn(connection, opens)
+      yield* settle
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* Fiber.join(alone))._tag, "OperationTimeout")
     }).pipe(Effect.provide(layerMemory)))
 
   it.scoped("fails NoFreeChannels when every number is taken", () =>
