@@ -115,7 +115,7 @@ export interface RunOptions<A, R = never, E = never, R2 = never> extends Handler
   /**
    * Whether deliveries are settled in their order although handlers run concurrently: one that is done waits for those
    * delivered before it, and what comes again after a loss of the connection is everything from some point on. Handlers
-   * start in order anyway, and with a concurrency of 1 they end in order too. Default: false.
+   * are called in order anyway, and with a concurrency of 1 they end in order too. Default: false.
    */
   readonly ordered?: boolean | undefined
   /** Default: "requeue-once". */

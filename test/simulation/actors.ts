@@ -1,13 +1,13 @@
 /** Those who publish and consume, as planned: each writes into the ledger what it was told. */
 import type { AmqpError } from "effect-amqp"
-import { Channel, Connection } from "effect-amqp/amqp091"
-import type { Message } from "effect-amqp/amqp091"
+import { Channel, Connection, Consumer, Message, Publisher } from "effect-amqp/amqp091"
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -28,10 +28,18 @@ const longestPublish = 10_000 + 10_000 + 1000
 /** Messages that are published together, at most. In a full window they may wait for each other. */
 const most = 12
 
+/** How long a handler may go on when its consumer ends. */
+const drainTimeout = 2000
+
+/** To cancel, to drain and to close the channel of a consumer, by these bounds; and a little for the rest. */
+const longestEnd = 10_000 + drainTimeout + 3000 + 1000
+
 /** Where it plays. */
 export interface Stage {
   readonly world: World
   readonly ledger: Ledger
+  /** Nothing goes wrong, ever. */
+  readonly isFaultless: boolean
   /** Nothing goes wrong any more: nobody dawdles either. */
   isHealed: boolean
 }
@@ -40,14 +48,15 @@ export interface Stage {
 class Restless extends Data.TaggedError("Restless")<{}> {}
 class RolledBack extends Data.TaggedError("RolledBack")<{}> {}
 
-const pause = (stage: Stage, most: number): Effect.Effect<void> =>
+/** Milliseconds of nothing, at most: less when all is healed. */
+export const pause = (stage: Stage, most: number): Effect.Effect<void> =>
   Effect.suspend(() => {
     const longest = stage.isHealed ? Math.min(most, 100) : Math.round(most)
     return longest === 0 ? Effect.void : Effect.sleep(Duration.millis(stage.world.chance.int(0, longest)))
   })
 
 /** A defect is a bug, wherever it comes from. */
-const noDefect = ({ ledger }: Stage, who: string, exit: Exit.Exit<unknown, unknown>): void => {
+export const noDefect = ({ ledger }: Stage, who: string, exit: Exit.Exit<unknown, unknown>): void => {
   if (Exit.isFailure(exit) && Option.isSome(Cause.dieOption(exit.cause))) {
     ledger.violated(`${who} died: ${Cause.pretty(exit.cause)}`)
   }
@@ -76,7 +85,33 @@ const isWhole = (text: string, id: string): boolean => {
 
 // --- Publishers ---
 
-type Open = <A extends Channel.ChannelBase>(
+interface Sends {
+  readonly publish: (message: Message.Message) => Effect.Effect<void, AmqpError.ConfirmError>
+  readonly publishAll: (
+    messages: ReadonlyArray<Message.Message>
+  ) => Effect.Effect<void, AmqpError.CallError | AmqpError.PublishManyError>
+}
+
+const textOf = ({ content }: Message.Message): string => typeof content === "string" ? content : ""
+
+/** Text can always be encoded. */
+const throughPublisher = (
+  publisher: Publisher.Publisher<string, Publisher.Guarantee>
+): Sends & { readonly sink: Sends["publishAll"] } => {
+  const all = (effect: ReturnType<typeof publisher.publishAll>) =>
+    Effect.catchAll(effect, (error) => error._tag === "ContentError" ? Effect.die(error) : Effect.fail(error))
+  return {
+    publish: (message) =>
+      Effect.catchAll(
+        publisher.publish(textOf(message)),
+        (error) => error._tag === "ContentError" ? Effect.die(error) : Effect.fail(error)
+      ),
+    publishAll: (messages) => all(publisher.publishAll(messages.map(textOf))),
+    sink: (messages) => all(Stream.run(Stream.fromIterable(messages.map(textOf)), publisher.sink))
+  }
+}
+
+type Open = <A>(
   make: Effect.Effect<A, AmqpError.CallError, Connection.Connection | Scope.Scope>,
   use: (channel: A) => Effect.Effect<void, AmqpError.CallError>
 ) => Effect.Effect<void>
@@ -135,11 +170,10 @@ export const publisher = (
       }
       return exit
     })
-  const publishes = (channel: Channel.Channel | Channel.ConfirmChannel, done: Outcome) =>
+  const publishes = (publish: Sends["publish"], done: Outcome) =>
     Effect.gen(function*() {
       const [entry, outgoing] = message()
-      const publish: Effect.Effect<void, AmqpError.ConfirmError> = channel.publish(outgoing)
-      const exit = yield* trial(`publish ${entry.id}`, publish)
+      const exit = yield* trial(`publish ${entry.id}`, publish(outgoing))
       const error = failureOf(exit)
       end(entry, isDone(exit) ? done : error === undefined ? "unknown" : outcomeOf(error))
       if (error !== undefined && isOver(error)) return yield* new Restless()
@@ -148,7 +182,9 @@ export const publisher = (
   const many = (
     entries: ReadonlyArray<Entry | undefined>,
     exit: Exit.Exit<Option.Option<void>, AmqpError.CallError | AmqpError.PublishManyError>,
-    done: Outcome
+    done: Outcome,
+    /** What follows the first failure is as it may be. */
+    isOneByOne = false
   ) =>
     Effect.gen(function*() {
       const error = failureOf(exit)
@@ -158,20 +194,18 @@ export const publisher = (
       entries.forEach((entry, index) => {
         if (entry === undefined) return
         const failure = each.get(index)
-        const whole = isDone(exit) || error?._tag === "PublishManyError"
+        const isBefore = !isOneByOne || index < Math.min(...each.keys())
+        const whole = isDone(exit) || (error?._tag === "PublishManyError" && isBefore)
         end(entry, failure !== undefined ? outcomeOf(failure) : whole ? done : "unknown")
       })
       if (Array.from(each.values()).some(isOver)) return yield* new Restless()
     })
 
-  const publishesMany = (channel: Channel.Channel | Channel.ConfirmChannel, done: Outcome) =>
+  const publishesMany = (publishAll: Sends["publishAll"], done: Outcome, isOneByOne = false) =>
     Effect.gen(function*() {
       const all = batch()
-      const publishAll: Effect.Effect<void, AmqpError.CallError | AmqpError.PublishManyError> = channel.publishAll(
-        all.map(([, outgoing]) => outgoing)
-      )
-      const exit = yield* trial("publishAll", publishAll)
-      yield* many(all.map(([entry]) => entry), exit, done)
+      const exit = yield* trial("publishAll", publishAll(all.map(([, outgoing]) => outgoing)))
+      yield* many(all.map(([entry]) => entry), exit, done, isOneByOne)
     })
 
   const offers = (channel: Channel.ConfirmChannel) =>
@@ -181,6 +215,8 @@ export const publisher = (
       for (const [entry, outgoing] of batch()) {
         const exit = yield* trial(`offer ${entry.id}`, channel.offer(outgoing))
         offered.push(isDone(exit) ? entry : undefined)
+        const unconfirmed = yield* channel.unconfirmed
+        if (unconfirmed > plan.window) ledger.violated(`${plan.name} has ${unconfirmed} of ${plan.window} in flight`)
         if (!isDone(exit)) end(entry, "unknown")
       }
       const exit = yield* trial("drain", channel.drain)
@@ -224,11 +260,40 @@ export const publisher = (
     }).pipe(Effect.ignore)
 
   const open = reopening(stage, () => next >= plan.count, connection)
+  if (plan.isHighLevel && plan.guarantee !== "transaction") {
+    const { guarantee, route, way, window } = plan
+    const done = guarantee === "at-most-once" ? "sent" : "confirmed"
+    const make: Effect.Effect<
+      Publisher.Publisher<string, Publisher.Guarantee>,
+      AmqpError.CallError,
+      Connection.Connection | Scope.Scope
+    > = Publisher.make<string, never, Publisher.Guarantee>({
+      exchange: route.exchange,
+      routingKey: route.routingKey,
+      content: Message.text,
+      guarantee,
+      window,
+      messageId: (text) => text.split("|", 1)[0] ?? ""
+    })
+    return open(make, (publisher) => {
+      const sends = throughPublisher(publisher)
+      return steadily(
+        way === "publish"
+          ? publishes(sends.publish, done)
+          : way === "publishAll"
+          ? publishesMany(sends.publishAll, done)
+          : publishesMany(sends.sink, done, true)
+      )
+    })
+  }
   switch (plan.guarantee) {
     case "at-most-once":
       return open(
         Channel.make(),
-        (channel) => steadily(plan.way === "publish" ? publishes(channel, "sent") : publishesMany(channel, "sent"))
+        (channel) =>
+          steadily(
+            plan.way === "publish" ? publishes(channel.publish, "sent") : publishesMany(channel.publishAll, "sent")
+          )
       )
     case "confirmed":
     case "at-least-once":
@@ -237,10 +302,10 @@ export const publisher = (
         (channel) =>
           steadily(
             plan.way === "publish"
-              ? publishes(channel, "confirmed")
+              ? publishes(channel.publish, "confirmed")
               : plan.way === "offer"
               ? offers(channel)
-              : publishesMany(channel, "confirmed")
+              : publishesMany(channel.publishAll, "confirmed")
           )
       )
     case "transaction":
@@ -301,7 +366,7 @@ export const consumer = (
     const reader: Reader = { name: `${plan.name}.${++runs}`, queue: plan.queue.name, last: new Map() }
     const noAck = plan.queue.isLossy
     const channel = yield* Channel.make({ prefetch: plan.prefetch })
-    if (plan.gets) {
+    if (plan.way === "get") {
       for (;;) {
         const got = yield* channel.get({ queue: plan.queue.name, noAck })
         if (Option.isSome(got)) yield* one(reader)(got.value.delivery)
@@ -321,9 +386,52 @@ export const consumer = (
       : Stream.runForEach(deliveries, one(reader))
   })
 
+  /** Handlers, no more at a time than asked for, and none when it has ended. */
+  const handling = Effect.gen(function*() {
+    const reader: Reader = { name: `${plan.name}.${++runs}`, queue: plan.queue.name, last: new Map() }
+    let active = 0
+    let hasEnded = false
+    const handle = (_text: string, delivery: Message.Delivery) => {
+      // They are called in order; what they return may begin later.
+      seen(reader, delivery)
+      if (hasEnded) ledger.violated(`${reader.name} handles ${delivery.properties.messageId} after its end`)
+      return Effect.gen(function*() {
+        if (++active > plan.concurrency) ledger.violated(`${reader.name} has ${active} handlers of ${plan.concurrency}`)
+        yield* pause(stage, plan.pace)
+        if (chance.of(plan.restlessness)) return yield* new Restless()
+      }).pipe(Effect.ensuring(Effect.sync(() => void active--)))
+    }
+    const options = {
+      queue: plan.queue.name,
+      content: Message.text,
+      concurrency: plan.concurrency,
+      consumerTag: reader.name,
+      onCancel: plan.onCancel,
+      drainTimeout: `${drainTimeout} millis`
+    } as const
+    const fiber = yield* Effect.fork(
+      plan.queue.isLossy
+        ? Consumer.runNoAck(options, handle)
+        : Consumer.run(
+          { ...options, prefetch: plan.prefetch, ordered: plan.ordered, onFailure: plan.onFailure },
+          handle
+        )
+    )
+    const end = Effect.gen(function*() {
+      const begun = world.now
+      yield* Fiber.interrupt(fiber)
+      hasEnded = true
+      if (active > 0) ledger.violated(`${reader.name} leaves ${active} handlers`)
+      if (world.now - begun > longestEnd) ledger.violated(`${reader.name} took ${world.now - begun} ms to end`)
+    })
+    // Some are told to end before their time.
+    const patience = plan.restlessness > 0 && !stage.isHealed ? chance.int(0, 20_000) : Infinity
+    yield* Effect.raceFirst(Fiber.join(fiber), Effect.sleep(Duration.millis(patience))).pipe(Effect.ensuring(end))
+  })
+
   return Effect.gen(function*() {
     for (;;) {
-      const exit = yield* Effect.exit(Effect.scoped(run))
+      const exit = yield* Effect.exit(plan.way === "run" ? handling : Effect.scoped(run))
       noDefect(stage, plan.name, exit)
       world.tell(`${plan.name} ends ${Exit.isFailure(exit) ? String(Cause.squash(exit.cause)) : "well"}`)
       yield* pause(stage, 1000)

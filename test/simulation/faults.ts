@@ -1,4 +1,5 @@
 /** Faults of the network and of the broker, of which the seed picks. */
+import type { Connection } from "effect-amqp/amqp091"
 import type { Broker } from "effect-amqp/broker"
 import { Fault } from "effect-amqp/broker"
 import * as Duration from "effect/Duration"
@@ -45,8 +46,13 @@ const ofBroker = (chance: Chance): Fault.Fault => {
   }
 }
 
-const ofNetwork = (network: Network, chance: Chance): readonly [string, () => unknown, undo: () => void] => {
+const ofNetwork = (
+  network: Network,
+  chance: Chance,
+  nodes: readonly [string, ...Array<string>]
+): readonly [string, () => unknown, undo: () => void] => {
   const millis = chance.int(50, 4000)
+  const node = chance.pick(nodes)
   return chance.pick<readonly [string, () => unknown, () => void]>([
     ["cuts a link", () => network.cut(false), () => {}],
     ["cuts a link", () => network.cut(false), () => {}],
@@ -54,17 +60,52 @@ const ofNetwork = (network: Network, chance: Chance): readonly [string, () => un
     ["makes a link deaf", () => network.deafen(), () => {}],
     [`slows a link by ${millis}`, () => network.slow(millis), () => network.heal()],
     ["refuses dials", () => network.refuse(true), () => network.refuse(false)],
-    ["ignores dials", () => network.ignore(true), () => network.ignore(false)]
+    ["ignores dials", () => network.ignore(true), () => network.ignore(false)],
+    ["forgets names", () => network.forget(true), () => network.forget(false)],
+    [`loses ${node}`, () => network.lose(node), () => network.find(node)],
+    [`loses ${node}`, () => network.lose(node), () => network.find(node)]
   ])
 }
 
+/** What a program may ask of its connection at any time; each comes to its end. */
+const ofClient = (
+  connection: Connection.Connection,
+  chance: Chance,
+  nodes: readonly [string, ...Array<string>]
+): readonly [string, Effect.Effect<unknown>, undo: Effect.Effect<void>] => {
+  const host = chance.pick(nodes)
+  return chance.pick<readonly [string, Effect.Effect<unknown>, Effect.Effect<void>]>([
+    ["pauses", connection.pause, connection.resume],
+    ["dials anew", connection.reconnectNow, Effect.void],
+    [`goes to ${host}`, Effect.exit(connection.switchEndpoint({ host })), Effect.void]
+  ])
+}
+
+/** Where it happens. */
+export interface Place {
+  readonly world: World
+  readonly network: Network
+  readonly broker: Broker.Service
+  readonly nodes: readonly [string, ...Array<string>]
+  /** Those that are there by now. */
+  readonly connections: ReadonlyArray<Connection.Connection>
+}
+
 /** One fault, for a while. */
-export const one = (world: World, network: Network, broker: Broker.Service): Effect.Effect<void> =>
+export const one = ({ broker, connections, network, nodes, world }: Place): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { chance } = world
     const lasting = Duration.millis(chance.pick([10, 1000, 20_000]))
+    const connection = chance.of(0.2) ? chance.pick(connections) : undefined
+    if (connection !== undefined) {
+      const [what, ask, undo] = ofClient(connection, chance, nodes)
+      world.tell(`a client ${what}`)
+      yield* ask
+      yield* Effect.sleep(lasting)
+      return yield* undo
+    }
     if (chance.of(0.5)) {
-      const [what, make, undo] = ofNetwork(network, chance)
+      const [what, make, undo] = ofNetwork(network, chance, nodes)
       world.tell(`the network ${what}: ${make()}`)
       yield* Effect.sleep(lasting)
       return undo()

@@ -24,6 +24,7 @@ interface Manner {
 /** What lies between two pipes. */
 class Link {
   readonly manner: Manner
+  readonly target: Transport.Target
   /** Nothing arrives any more, and nobody hears of it. */
   isDeaf = false
   isCut = false
@@ -32,8 +33,9 @@ class Link {
   first: SimulatedPipe | undefined
   second: SimulatedPipe | undefined
 
-  constructor(manner: Manner) {
+  constructor(manner: Manner, target: Transport.Target) {
     this.manner = manner
+    this.target = target
   }
 }
 
@@ -259,11 +261,17 @@ export interface Network {
   readonly slow: (millis: number) => number
   readonly refuse: (refuses: boolean) => void
   readonly ignore: (ignores: boolean) => void
+  /** A host, or one of its addresses, that refuses; its links are cut. */
+  readonly lose: (node: string) => number
+  readonly find: (node: string) => void
+  /** No name can be looked up. */
+  readonly forget: (forgets: boolean) => void
   /** Dials work again, and links are as fast as they were. What is cut or deaf stays so. */
   readonly heal: () => void
 }
 
-export const make = (world: World): Network => {
+/** `addressesOf`: what a host is looked up as. Default: itself. */
+export const make = (world: World, addressesOf = (host: string): ReadonlyArray<string> => [host]): Network => {
   const { chance } = world
   const links = new Set<Link>()
   const latency = chance.pick([0, 1, 5, 40, 150])
@@ -277,12 +285,17 @@ export const make = (world: World): Network => {
   let dialled = 0
   let refuses = false
   let ignores = false
+  let forgets = false
+  const down = new Set<string>()
   let mostHeld = 0
 
   const gone = (link: Link) => () => {
     if (link.first?.isClosed === true && link.second?.isClosed === true) links.delete(link)
   }
   const living = () => Array.from(links).filter(({ isCut, isDeaf }) => !isCut && !isDeaf)
+
+  const isDown = ({ address, host }: Transport.Target): boolean =>
+    down.has(host) || (address !== undefined && down.has(address))
 
   const cut = (link: Link): void => {
     link.isCut = true
@@ -298,10 +311,10 @@ export const make = (world: World): Network => {
         return yield* AmqpError.ConnectError.at(endpoint, "Timeout", "no answer")
       }
       const listener = accept
-      if (refuses || listener === undefined) {
+      if (refuses || listener === undefined || isDown(target)) {
         return yield* AmqpError.ConnectError.at(endpoint, "Refused", "connection refused")
       }
-      const link = new Link(manner())
+      const link = new Link(manner(), target)
       const name = `simulated:${++dialled}`
       const ours = new SimulatedPipe(world, link, endpoint, gone(link))
       const theirs = new SimulatedPipe(world, link, name, gone(link))
@@ -319,6 +332,10 @@ export const make = (world: World): Network => {
 
   return {
     transport: {
+      resolve: ({ host, port }) =>
+        forgets
+          ? AmqpError.ConnectError.at(`${host}:${port}`, "Dns", "no such host")
+          : Effect.succeed(addressesOf(host)),
       dial: (target) =>
         Effect.acquireRelease(Effect.interruptible(connect(target)), (pipe) => Effect.sync(() => pipe.destroy()))
     },
@@ -364,9 +381,21 @@ export const make = (world: World): Network => {
     ignore: (now) => {
       ignores = now
     },
+    lose: (node) => {
+      down.add(node)
+      const found = living().filter(({ target }) => isDown(target))
+      for (const link of found) cut(link)
+      return found.length
+    },
+    find: (node) => void down.delete(node),
+    forget: (now) => {
+      forgets = now
+    },
     heal: () => {
       refuses = false
       ignores = false
+      forgets = false
+      down.clear()
       for (const link of links) link.lag = 0
     }
   }

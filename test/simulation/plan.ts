@@ -22,6 +22,8 @@ export interface PublisherPlan {
   readonly count: number
   readonly route: RoutePlan
   readonly way: "publish" | "publishAll" | "offer"
+  /** By a `Publisher` of its own, whose sink stands for offers. */
+  readonly isHighLevel: boolean
   /** Octets of a body, at most. */
   readonly size: number
   /** Milliseconds between publishes, at most. */
@@ -33,6 +35,26 @@ export interface PublisherPlan {
 }
 
 export type Settling = "ack" | "ackOrFail" | "ackAll" | "requeue some" | "reject some"
+
+export type Failover = "in-order" | "round-robin" | "shuffle" | "random" | "priority" | "discovery"
+
+/** What a connection declares for itself, to be there whenever it is open. */
+export interface OwnerPlan {
+  readonly name: string
+  readonly connection: number
+  readonly way: "server-named" | "exclusive" | "auto-delete" | "declared"
+}
+
+/** A connection that is closed before its time. */
+export interface LeaverPlan {
+  readonly name: string
+  /** Milliseconds. */
+  readonly at: number
+  /** What it is asked for just before. */
+  readonly before: "nothing" | "pause" | "reconnectNow" | "switchEndpoint"
+  /** How long before, in milliseconds. */
+  readonly by: number
+}
 
 export interface ConsumerPlan {
   readonly name: string
@@ -46,12 +68,23 @@ export interface ConsumerPlan {
   readonly pace: number
   /** How likely it is interrupted and starts anew, by each delivery. */
   readonly restlessness: number
-  /** By `basic.get` instead. */
-  readonly gets: boolean
+  /** A stream of a channel's, `basic.get`, or a handler for each. */
+  readonly way: "stream" | "get" | "run"
+  /** Handlers at a time. */
+  readonly concurrency: number
+  readonly ordered: boolean
+  readonly onFailure: "requeue" | "requeue-once" | "reject"
 }
 
 export interface Plan {
   readonly connections: number
+  /** Hosts, all of which lead to the one broker. */
+  readonly nodes: readonly [string, ...Array<string>]
+  /** How many addresses each of them has. */
+  readonly addresses: number
+  readonly failover: Failover
+  readonly owners: ReadonlyArray<OwnerPlan>
+  readonly leavers: ReadonlyArray<LeaverPlan>
   readonly heartbeat: number
   readonly frameMax: number
   readonly exchanges: ReadonlyArray<{ readonly exchange: string; readonly type: string }>
@@ -98,6 +131,22 @@ export const make = (chance: Chance): Plan => {
   const faults = chance.of(0.1) ? 0 : chance.int(1, 8)
   return {
     connections,
+    nodes: chance.pick<Plan["nodes"]>([["node-0"], ["node-0"], ["node-0", "node-1"], ["node-0", "node-1", "node-2"]]),
+    addresses: chance.pick([1, 1, 1, 2]),
+    failover: chance.pick<Failover>(["in-order", "round-robin", "shuffle", "random", "priority", "discovery"]),
+    owners: Array.from({ length: connections }, (_, index) => index).filter(() => chance.of(0.3)).map((index) => ({
+      name: `o${index}`,
+      connection: index,
+      way: chance.pick<OwnerPlan["way"]>(["server-named", "exclusive", "auto-delete", "declared"])
+    })),
+    leavers: faults > 0 && chance.of(0.2)
+      ? [{
+        name: "leaver",
+        at: chance.int(0, span),
+        before: chance.pick<LeaverPlan["before"]>(["nothing", "nothing", "pause", "reconnectNow", "switchEndpoint"]),
+        by: chance.pick([0, 1, 50, 500])
+      }]
+      : [],
     heartbeat: chance.int(1, 10),
     frameMax: chance.pick([131_072, 131_072, 8192, 4096]),
     exchanges,
@@ -115,6 +164,7 @@ export const make = (chance: Chance): Plan => {
         count: chance.int(1, isSingle ? 12 : 30),
         route: route(),
         way,
+        isHighLevel: guarantee !== "transaction" && chance.of(0.4),
         size: chance.pick([0, 0, 50, 200, 500, 5000]),
         // Most keep on for about as long as faults come.
         pace: chance.pick([0, span / 10, span / (isSingle ? 6 : 2), span / (isSingle ? 6 : 2)]),
@@ -138,7 +188,10 @@ export const make = (chance: Chance): Plan => {
         onCancel: chance.pick(["fail", "reconsume"]),
         pace: chance.pick([0, 0, 10, 100]),
         restlessness: faults > 0 && chance.of(0.3) ? 0.05 : 0,
-        gets: chance.of(0.1)
+        way: chance.pick<ConsumerPlan["way"]>(["stream", "stream", "stream", "run", "run", "get"]),
+        concurrency: chance.pick([1, 1, 3, 10]),
+        ordered: chance.of(0.5),
+        onFailure: chance.pick(["requeue", "requeue-once", "reject"])
       }))
     ),
     faults,

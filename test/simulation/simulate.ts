@@ -2,6 +2,7 @@
 import { Transport } from "effect-amqp"
 import { Channel, Connection } from "effect-amqp/amqp091"
 import { Broker } from "effect-amqp/broker"
+import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -16,7 +17,9 @@ import { bounds, consumer, publisher } from "./actors.ts"
 import * as Faults from "./faults.ts"
 import { Ledger } from "./ledger.ts"
 import * as Network from "./network.ts"
+import { leaver, owner, probe } from "./owners.ts"
 import * as Plan from "./plan.ts"
+import type { Pace } from "./world.ts"
 import { Violation, World } from "./world.ts"
 
 export interface Result {
@@ -67,10 +70,18 @@ const play = (stage: Stage, network: Network.Network, plan: Plan.Plan) =>
     let names = 0
     const broker = yield* Broker.make({ generateName: () => `${++names}` })
     const recorded = yield* broker.record({ last: 1_000_000 })
-    const connect = (name: string) =>
+    /** Some hear only when they ask where the nodes are; and may not be told. */
+    const discovered = Effect.suspend(() => {
+      if (!stage.isHealed && chance.of(0.2)) return Effect.fail("nobody knows")
+      const [first, ...rest] = plan.nodes
+      return Effect.succeed([...rest, first].map((host) => ({ host })))
+    })
+    const connect = (name: string, beforeDial?: Connection.BeforeDial) =>
       // Some are opened where nothing is interrupted, as by an acquisition or a finalizer.
-      (chance.of(0.2) ? Effect.uninterruptible : Effect.interruptible)(Connection.make({
-        host: "broker",
+      (beforeDial === undefined && chance.of(0.2) ? Effect.uninterruptible : Effect.interruptible)(Connection.make({
+        urls: Arr.map(plan.nodes, (node) => `amqp://${node}`),
+        failover: plan.failover === "discovery" ? discovered : plan.failover,
+        beforeDial,
         name,
         heartbeat: `${plan.heartbeat} seconds`,
         frameMax: plan.frameMax,
@@ -85,17 +96,18 @@ const play = (stage: Stage, network: Network.Network, plan: Plan.Plan) =>
       for (const each of plan.bindings) yield* channel.queueBind(each)
     }))
 
+    const connections: Array<Connection.Connection> = []
+    const place: Faults.Place = { world, network, broker, nodes: plan.nodes, connections }
     const faults = yield* Effect.fork(Effect.forEach(
       Array.from({ length: plan.faults }, () => chance.int(0, plan.span)),
-      (at) => Effect.delay(Faults.one(world, network, broker), Duration.millis(at)),
+      (at) => Effect.delay(Effect.suspend(() => Faults.one(place)), Duration.millis(at)),
       { concurrency: "unbounded", discard: true }
     ))
 
     const clients = yield* Scope.make()
-    const connections = yield* Effect.forEach(
-      Array.from({ length: plan.connections }, (_, index) => `client-${index}`),
-      (name) => Scope.extend(connect(name), clients)
-    )
+    for (let index = 0; index < plan.connections; index++) {
+      connections.push(yield* Scope.extend(connect(`client-${index}`), clients))
+    }
     const of = ({ connection }: { readonly connection: number }) => connections[connection % connections.length]!
     const consumers = yield* Effect.forEach(
       plan.consumers,
@@ -106,6 +118,12 @@ const play = (stage: Stage, network: Network.Network, plan: Plan.Plan) =>
       (each) => Effect.fork(publisher(stage, each, of(each)))
     )
 
+    const owners = yield* Effect.forEach(plan.owners, (each) => Effect.fork(owner(stage, each, of(each))))
+    const leavers = yield* Effect.forEach(
+      plan.leavers,
+      (each) => Effect.fork(leaver(stage, each, (beforeDial) => connect(each.name, beforeDial)))
+    )
+
     yield* Fiber.join(faults)
     network.heal()
     yield* broker.heal()
@@ -113,6 +131,8 @@ const play = (stage: Stage, network: Network.Network, plan: Plan.Plan) =>
     world.tell("all is healed")
 
     yield* ends(stage, "publishing", Fiber.joinAll(publishers))
+    yield* ends(stage, "owning", Fiber.joinAll(owners))
+    yield* ends(stage, "leaving", Fiber.joinAll(leavers))
     const left = Effect.map(broker.queues(), (queues) => {
       if (network.mostHeld() > mostHeld) ledger.violated(`a pipe held ${network.mostHeld()} octets`)
       const all = queues.filter(({ ready, unsettled }) => ready > 0 || unsettled > 0)
@@ -154,20 +174,33 @@ const play = (stage: Stage, network: Network.Network, plan: Plan.Plan) =>
       Effect.map(broker.connections, (open) => open.length === 0 ? undefined : JSON.stringify(open)),
       60
     )
-    ledger.recorded(Array.from(yield* recorded, ({ properties }) => properties.messageId ?? ""))
+    const ids = Array.from(yield* recorded, ({ properties }) => properties.messageId ?? "")
+    ledger.recorded(ids.filter((id) => id !== probe))
   })
+
+/** Some live by a clock of fractions of milliseconds, whose sleeps may end a little early. */
+const paces: ReadonlyArray<Pace | undefined> = [
+  undefined,
+  undefined,
+  undefined,
+  { start: 1234.567891, asleep: (millis) => millis },
+  { start: 1_795_000_000_000.3, asleep: Math.floor }
+]
 
 /** Runs a seed. */
 export const simulate = async (seed: number): Promise<Result> => {
-  const world = new World(seed)
+  const world = new World(seed, paces[seed % paces.length])
   const plan = Plan.make(world.chance)
   const isFaultless = plan.faults === 0
   const ledger = new Ledger({
     queuesThatLose: new Set(plan.queues.filter(({ isLossy }) => isLossy).map(({ name }) => name)),
     isFaultless
   })
-  const stage: Stage = { world, ledger, isHealed: false }
-  const network = Network.make(world)
+  const stage: Stage = { world, ledger, isFaultless, isHealed: isFaultless }
+  const network = Network.make(
+    world,
+    (host) => plan.addresses === 1 ? [host] : Array.from({ length: plan.addresses }, (_, index) => `${host}.${index}`)
+  )
   world.tell(JSON.stringify(plan))
   const logger = Logger.replace(
     Logger.defaultLogger,
