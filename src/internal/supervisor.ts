@@ -52,6 +52,9 @@ export interface Supervised<Endpoint, Session> {
 /** @internal */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
+/** The same for a dial, which it may end too. @internal */
+export type RestoreDial = <A, R>(effect: Effect.Effect<A, ConnectError, R>) => Effect.Effect<A, ConnectError, R>
+
 /** How it ended: for good, or with a first connect that may be tried again. @internal */
 export interface Ending {
   readonly fault: RecoverableError
@@ -137,7 +140,7 @@ export class Supervisor<Endpoint, Session> {
    * Dials one endpoint, beside what is open: a session to be adopted or closed. To be called where nothing can interrupt,
    * so that nobody loses it; what waits can be interrupted all the same, by `restore`.
    */
-  dial(endpoint: Endpoint, restore: Restore): Effect.Effect<Adopted<Endpoint, Session>, ConnectError> {
+  dial(endpoint: Endpoint, restore: RestoreDial): Effect.Effect<Adopted<Endpoint, Session>, ConnectError> {
     return Effect.gen(this, function*() {
       const addresses = yield* restore(this.options.addresses(endpoint))
       const failed: Array<ConnectAttempt> = []

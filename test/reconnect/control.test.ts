@@ -267,6 +267,38 @@ describe("reconnectNow", () => {
 })
 
 describe("switchEndpoint", () => {
+  it.scoped("ends with the connection, whatever the dial is at, and dials nobody afterwards", () =>
+    onNetwork(({ read }) =>
+      Effect.gen(function*() {
+        const asked: Array<string> = []
+        const never = new Set(["slow"])
+        const open = () =>
+          Connection.make({
+            urls: ["amqp://a"],
+            beforeDial: ({ options }) => {
+              asked.push(options.host)
+              return never.has(options.host) ? Effect.never : Effect.void
+            }
+          })
+        const waiting = yield* open()
+        const slow = yield* Effect.fork(Effect.flip(waiting.switchEndpoint("slow")))
+        yield* settle
+        assert.deepStrictEqual(asked, ["a", "slow"])
+        yield* waiting.close()
+        yield* settle
+        assert.strictEqual((yield* Fiber.join(slow)).attempts[0]?.text, "the connection is closed")
+
+        const soon = yield* open()
+        const early = yield* Effect.fork(Effect.flip(soon.switchEndpoint("late")))
+        yield* Effect.yieldNow()
+        yield* soon.close()
+        yield* settle
+        yield* Fiber.join(early)
+        assert.deepStrictEqual(asked, ["a", "slow", "a"])
+        assert.deepStrictEqual(read(), ["0 a", "0 a"])
+      })
+    ))
+
   it.scoped("dials first and leaves then: of the options or not", () =>
     onNetwork(({ broker, lose, read }) =>
       Effect.gen(function*() {

@@ -56,6 +56,9 @@ const orderOfAddresses = (strategy: string) =>
     ? "shuffled"
     : "on from the last"
 
+const tooLate = (options: ConnectionOptions): ConnectError =>
+  ConnectError.at(endpointOf(options), "Refused", "the connection is closed")
+
 const isDecided = (state: State): boolean =>
   state._tag === "Open" || state._tag === "Closed" || (state._tag === "Idle" && state.fault !== undefined)
 
@@ -148,7 +151,13 @@ export class Life implements Supervised<ConnectionOptions, Dialled> {
 
   dial(options: ConnectionOptions, address: Address) {
     const { supervision, transport } = this.options
-    return Effect.flatMap(beforeDial(supervision.beforeDial, { options, address, ...this.before }), (changed) => {
+    // Where the connection has ended, nobody is dialled.
+    const asked = Effect.suspend(() =>
+      this.core.over === undefined
+        ? beforeDial(supervision.beforeDial, { options, address, ...this.before })
+        : tooLate(options)
+    )
+    return Effect.flatMap(asked, (changed) => {
       this.found.tried(endpointOf(options), address)
       return dial(changed, changed.host === options.host ? address : undefined, {
         transport,
@@ -310,13 +319,16 @@ export class Life implements Supervised<ConnectionOptions, Dialled> {
   private goTo(options: ConnectionOptions, restore: Restore): Effect.Effect<void, ConnectError> {
     const { core, supervisor } = this
     return Effect.gen(this, function*() {
-      const gone = ConnectError.at(endpointOf(options), "Refused", "the connection is closed")
-      if (core.over !== undefined) return yield* gone
-      const session = yield* supervisor.dial(options, restore)
+      if (core.over !== undefined) return yield* tooLate(options)
+      // It has nobody else to end it: the fiber that dials is the caller's.
+      const session = yield* supervisor.dial(
+        options,
+        (effect) => restore(Effect.raceFirst(effect, Effect.zipRight(this.closed, tooLate(options))))
+      )
       yield* this.halt
       if (core.over !== undefined) {
         yield* Scope.close(session.scope, Exit.void)
-        return yield* gone
+        return yield* tooLate(options)
       }
       supervisor.reset()
       supervisor.adopt(session)
