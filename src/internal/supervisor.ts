@@ -34,6 +34,8 @@ export interface Supervised<Endpoint, Session> {
   readonly ended: (session: Session) => Effect.Effect<never, ConnectionLost | ConnectionClosed>
   /** Ends the present session with a goodbye, within a bound. */
   readonly leave: Effect.Effect<void>
+  /** The goodbye to the present session is the last one: no other is taken in its place. */
+  readonly isClosing: boolean
   /** Rounds of the first connect, up to the first session that is up. */
   readonly connect: Schedule.Schedule<unknown, ConnectError>
   /** Rounds after a loss. */
@@ -307,6 +309,8 @@ export class Supervisor<Endpoint, Session> {
             Effect.matchEffect(this.dial(endpoint, restore), {
               onFailure: (failed) => Effect.succeed(failed),
               onSuccess: (next) => {
+                // The end of the present session, which somebody waits for, interrupts this.
+                if (this.options.isClosing) return Effect.zipRight(close(next), restore(Effect.never))
                 this.adopted = next
                 return Effect.as(this.options.leave, undefined)
               }

@@ -52,6 +52,7 @@ const makeWorld = (
     rounds: Rounds.fixed([first, ...others], settings.strategy ?? "round-robin"),
     addresses: () => Effect.succeed([undefined]),
     leave: Effect.void,
+    isClosing: false,
     isLeaving: (fault) => fault._tag === "ConnectionClosed" && fault.code === 320,
     dial: (endpoint) =>
       Effect.gen(function*() {

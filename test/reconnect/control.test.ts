@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Channel, Connection } from "effect-amqp/amqp091"
 import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -264,6 +265,49 @@ describe("reconnectNow", () => {
         assert.lengthOf(yield* broker.connections, 1)
       })
     ))
+})
+
+/** Closes while another endpoint is dialled, which answers before the goodbye is answered. */
+const meanwhile = (
+  options: Partial<Connection.Options>,
+  begin: (connection: Connection.Connection) => Effect.Effect<unknown, unknown>
+) =>
+  onNetwork(({ broker, down }) =>
+    Effect.gen(function*() {
+      const latch = yield* Deferred.make<void>()
+      down.add("a")
+      const connection = yield* Connection.make({
+        urls: ["amqp://a", "amqp://b"],
+        closeTimeout: "3 seconds",
+        beforeDial: ({ options }) => options.host === "a" && !down.has("a") ? Deferred.await(latch) : Effect.void,
+        ...options
+      } as Connection.Options)
+      down.delete("a")
+      const [present] = yield* broker.connections
+      const begun = yield* Effect.fork(begin(connection))
+      yield* TestClock.adjust("6 seconds")
+      const silence = yield* broker.silence({ connection: present?.name })
+      const closing = yield* Effect.fork(connection.close())
+      yield* settle
+      yield* Deferred.succeed(latch, undefined)
+      yield* settle
+      assert.isTrue(Option.isNone(yield* Fiber.poll(closing)))
+      yield* TestClock.adjust("3 seconds")
+      assert.isTrue(Option.isSome(yield* Fiber.poll(closing)))
+      assert.isTrue(yield* connection.isClosed)
+      yield* Fiber.await(begun)
+      yield* silence.heal
+      yield* settle
+      assert.deepStrictEqual(yield* broker.connections, [])
+    })
+  )
+
+describe("close", () => {
+  it.scoped("wins over a way back to a better endpoint that answers meanwhile", () =>
+    meanwhile({ failover: "priority" }, () => Effect.void))
+
+  it.scoped("wins over another endpoint that answers meanwhile", () =>
+    meanwhile({ failover: "in-order" }, (connection) => connection.switchEndpoint("a")))
 })
 
 describe("switchEndpoint", () => {

@@ -390,11 +390,13 @@ export const consumer = (
   const handling = Effect.gen(function*() {
     const reader: Reader = { name: `${plan.name}.${++runs}`, queue: plan.queue.name, last: new Map() }
     let active = 0
-    let hasEnded = false
+    /** When it was told to. */
+    let endedAt = Infinity
     const handle = (_text: string, delivery: Message.Delivery) => {
       // They are called in order; what they return may begin later.
       seen(reader, delivery)
-      if (hasEnded) ledger.violated(`${reader.name} handles ${delivery.properties.messageId} after its end`)
+      // As soon as it hears of it, it starts on nothing new.
+      if (world.now > endedAt) ledger.violated(`${reader.name} handles ${delivery.properties.messageId} after its end`)
       return Effect.gen(function*() {
         if (++active > plan.concurrency) ledger.violated(`${reader.name} has ${active} handlers of ${plan.concurrency}`)
         yield* pause(stage, plan.pace)
@@ -418,11 +420,11 @@ export const consumer = (
         )
     )
     const end = Effect.gen(function*() {
-      const begun = world.now
+      endedAt = world.now
       yield* Fiber.interrupt(fiber)
-      hasEnded = true
+      const took = world.now - endedAt
       if (active > 0) ledger.violated(`${reader.name} leaves ${active} handlers`)
-      if (world.now - begun > longestEnd) ledger.violated(`${reader.name} took ${world.now - begun} ms to end`)
+      if (took > longestEnd) ledger.violated(`${reader.name} took ${took} ms to end`)
     })
     // Some are told to end before their time.
     const patience = plan.restlessness > 0 && !stage.isHealed ? chance.int(0, 20_000) : Infinity

@@ -26,7 +26,7 @@ describe("The simulator", () => {
     assert.isAbove(faultless, seeds / 20)
     assert.isBelow(faultless, seeds / 5)
     assert.isAbove(messages, seeds * 10)
-  }, 300_000)
+  }, 600_000)
 
   it("replays a seed exactly, whatever ran before", async () => {
     const first: Array<ReadonlyArray<string>> = []

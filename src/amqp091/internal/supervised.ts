@@ -140,6 +140,10 @@ export class Life implements Supervised<ConnectionOptions, Dialled> {
     return this.core.leave
   }
 
+  get isClosing(): boolean {
+    return this.core.isClosing
+  }
+
   addresses(options: ConnectionOptions) {
     return this.found.of({
       endpoint: endpointOf(options),
@@ -325,7 +329,8 @@ export class Life implements Supervised<ConnectionOptions, Dialled> {
         options,
         (effect) => restore(Effect.raceFirst(effect, Effect.zipRight(this.closed, tooLate(options))))
       )
-      yield* this.halt
+      // A goodbye for good has the present socket to itself.
+      if (core.over === undefined) yield* this.halt
       if (core.over !== undefined) {
         yield* Scope.close(session.scope, Exit.void)
         return yield* tooLate(options)
