@@ -427,7 +427,9 @@ export const consumer = (
       if (took > longestEnd) ledger.violated(`${reader.name} took ${took} ms to end`)
     })
     // Some are told to end before their time.
-    const patience = plan.restlessness > 0 && !stage.isHealed ? chance.int(0, 20_000) : Infinity
+    const patience = plan.restlessness > 0 && !stage.isHealed
+      ? chance.int(0, chance.pick([300, 3000, 20_000]))
+      : Infinity
     yield* Effect.raceFirst(Fiber.join(fiber), Effect.sleep(Duration.millis(patience))).pipe(Effect.ensuring(end))
   })
 
