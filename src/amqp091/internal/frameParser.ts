@@ -83,6 +83,8 @@ export class FrameParser {
   maxFrameSize = 0
   /** Takes nothing any more: set by the handler, or after a fault. */
   stopped = false
+  /** How many frames have come whole. */
+  frames = 0
   /** Set with a fault, when at least the head of its frame has come. */
   offending: Offending | undefined
 
@@ -110,6 +112,11 @@ export class FrameParser {
   /** Whether what came so far ends with a frame, and not within one. */
   get isBetweenFrames(): boolean {
     return this.headSize === 0 && this.size < 0 && this.state !== "protocol"
+  }
+
+  /** How large the payload is of which only a part has come; 0 where there is none. */
+  get underWay(): number {
+    return this.size < 0 ? 0 : this.size
   }
 
   /**
@@ -278,6 +285,7 @@ export class FrameParser {
       this.fail("FrameEnd", "frame.end", this.size + 7, `0x${octet.toString(16).padStart(2, "0")} is not 0xce`)
     }
     this.size = -1
+    this.frames++
   }
 
   private dispatch(bytes: Uint8Array, start: number, end: number): void {

@@ -1028,6 +1028,27 @@ describe("Engine, heartbeats", () => {
     assert.isTrue(client.engine.heartbeats.tick(54_999))
   })
 
+  it("takes a payload for a sign of life while a sixteenth of it comes within two intervals", () => {
+    const client = at10s()
+    client.receive(Uint8Array.of(1, 0, 1, 0, 0, 0, 160))
+    for (const now of [19_000, 38_000]) {
+      client.now = now
+      client.receive(new Uint8Array(10))
+      assert.isTrue(client.engine.heartbeats.tick(now + 19_999))
+    }
+    assert.isFalse(client.engine.heartbeats.tick(58_000))
+  })
+
+  it("does not take heartbeats that a frame with too large a size swallows for a sign of life", () => {
+    const client = at10s()
+    client.receive(Uint8Array.of(1, 0, 1, 0, 0, 15, 0, 1))
+    for (let now = 5000; now < 20_000; now += 5000) {
+      client.now = now
+      client.receive(Frame.heartbeat)
+    }
+    assert.isFalse(client.engine.heartbeats.tick(20_000))
+  })
+
   it("does not judge the peer's silence while it does not read, and goes on sending", () => {
     const client = at10s()
     client.engine.heartbeats.pauseReading()
