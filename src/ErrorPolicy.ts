@@ -27,6 +27,25 @@ export const isFinal: IsFinal = (fault) =>
   fault._tag === "ConnectError" && finalReasons.has(fault.reason) &&
   fault.attempts.every((attempt) => finalReasons.has(attempt.reason))
 
+/**
+ * Adds to a policy: once the connection has been open, a handshake that is not understood (`Protocol`, of each endpoint
+ * tried) is final only the fourth time in a row. A broker that spoke AMQP before speaks it still: what came was garbled.
+ * Stateful: one for each connection. The default policy of a connection is {@link isFinal} with this.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const forgiveGarbling = (policy: IsFinal): IsFinal => {
+  let wasOpen = false
+  let inARow = 0
+  return (fault) => {
+    const isGarbled = fault._tag === "ConnectError" && fault.attempts.every(({ reason }) => reason === "Protocol")
+    wasOpen ||= fault._tag !== "ConnectError"
+    inARow = isGarbled ? inARow + 1 : 0
+    return !(isGarbled && wasOpen && inARow < 4) && policy(fault)
+  }
+}
+
 // 0-9-1 §1.7: internal-error. RabbitMQ 4.3 answers with it what will fail every time.
 const internalError = 541
 

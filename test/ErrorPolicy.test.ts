@@ -33,6 +33,24 @@ describe("ErrorPolicy.isFinal with several endpoints", () => {
   })
 })
 
+describe("ErrorPolicy.forgiveGarbling", () => {
+  it("ends at the first handshake that is not understood, if there was never a connection", () => {
+    assert.isTrue(ErrorPolicy.forgiveGarbling(ErrorPolicy.isFinal)(connect("Protocol")))
+  })
+
+  it("ends at the fourth in a row after one", () => {
+    const policy = ErrorPolicy.forgiveGarbling(ErrorPolicy.isFinal)
+    const faults = [lost, ...Array.from({ length: 3 }, () => connect("Protocol")), connect("Refused")]
+    assert.notInclude([...faults, ...faults.slice(1)].map(policy), true)
+    assert.deepStrictEqual(Array.from({ length: 4 }, () => policy(connect("Protocol"))), [false, false, false, true])
+  })
+
+  it("keeps what the policy below it says of anything else", () => {
+    const policy = ErrorPolicy.forgiveGarbling(ErrorPolicy.isFinal)
+    assert.deepStrictEqual([lost, connect("Auth"), round("Auth", "Protocol")].map(policy), [false, true, true])
+  })
+})
+
 describe("ErrorPolicy.capInternalErrors", () => {
   it("ends at the fourth 541 in a row, failed dials in between aside", () => {
     const policy = ErrorPolicy.capInternalErrors(ErrorPolicy.isFinal)

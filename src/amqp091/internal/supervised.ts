@@ -97,7 +97,9 @@ export class Life implements Supervised<ConnectionOptions, Dialled> {
     const [first] = endpoints
     this.options = options
     this.stableAfter = Duration.decode(supervision.stableAfter ?? "5 seconds")
-    this.isFinalFault = ErrorPolicy.capInternalErrors(supervision.isFinal ?? ErrorPolicy.isFinal)
+    this.isFinalFault = ErrorPolicy.capInternalErrors(
+      supervision.isFinal ?? ErrorPolicy.forgiveGarbling(ErrorPolicy.isFinal)
+    )
     this.rounds = makeRounds(endpoints, supervision.failover)
     this.failover = failoverName(endpoints, supervision.failover)
     this.found = new Addresses(transport, orderOfAddresses(this.failover))
