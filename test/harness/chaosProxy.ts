@@ -6,11 +6,15 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Net from "node:net"
+import type { Part } from "./frameWalk.ts"
+import { FrameWalk } from "./frameWalk.ts"
 
 export interface ChaosProxy {
   readonly port: number
   /** Connections that are open on both sides. */
   readonly connections: Effect.Effect<number>
+  /** How many of those that a client had opened a channel on have ended so far, by whatever cause. */
+  readonly ended: Effect.Effect<number>
   /** Ends all connections in good order (FIN), in the middle of whatever is on its way; how many. */
   readonly cut: Effect.Effect<number>
   /** Resets them (RST). */
@@ -23,11 +27,18 @@ export interface ChaosProxy {
   readonly throttle: (octetsPerSecond: number) => Effect.Effect<void>
   /** Octets are written one by one, each in a turn of its own. */
   readonly singleOctets: Effect.Effect<void>
-  /** Flips a bit in each of the next so many pieces that a side sends. */
-  readonly flip: (from: "client" | "server", pieces: number) => Effect.Effect<void>
+  /** Flips one bit of the next octets of this part of a frame that a side sends; ends when it is done, or healed. */
+  readonly flip: (from: "client" | "server", part: Part) => Effect.Effect<void>
+  /** How many bits were flipped so far. */
+  readonly flipped: Effect.Effect<number>
   /** Takes new connections and resets them at once. */
   readonly refuse: Effect.Effect<void>
   readonly heal: Effect.Effect<void>
+}
+
+interface Flip {
+  readonly part: Part
+  readonly onOver: () => void
 }
 
 interface Conditions {
@@ -35,7 +46,9 @@ interface Conditions {
   octetsPerSecond: number
   isSingle: boolean
   refuses: boolean
-  readonly flips: { client: number; server: number }
+  readonly flips: { client: Flip | undefined; server: Flip | undefined }
+  flipped: number
+  ended: number
 }
 
 // What a direction holds before it asks its source to wait.
@@ -48,6 +61,7 @@ class Direction {
   private readonly to: Net.Socket
   private readonly side: "client" | "server"
   private readonly conditions: Conditions
+  readonly walk: FrameWalk
   private readonly queue: Array<{ readonly at: number; readonly bytes: Buffer }> = []
   private held = 0
   private last = 0
@@ -60,6 +74,7 @@ class Direction {
     this.to = to
     this.side = side
     this.conditions = conditions
+    this.walk = new FrameWalk(side)
     from.on("data", (bytes: Buffer) => this.push(bytes))
     from.on("end", () => {
       this.hasEnded = true
@@ -70,10 +85,16 @@ class Direction {
   private push(bytes: Buffer): void {
     if (this.isDeaf) return
     const { conditions, side } = this
-    if (conditions.flips[side] > 0) {
-      conditions.flips[side]--
-      const at = Math.floor(Math.random() * bytes.length)
+    const pieces = this.walk.push(bytes)
+    const flip = conditions.flips[side]
+    const fitting = pieces.filter((piece) => piece.part === flip?.part)
+    const piece = fitting[Math.floor(Math.random() * fitting.length)]
+    if (flip !== undefined && piece !== undefined) {
+      conditions.flips[side] = undefined
+      conditions.flipped++
+      const at = piece.start + Math.floor(Math.random() * (piece.end - piece.start))
       bytes[at] = bytes[at]! ^ (1 << Math.floor(Math.random() * 8)) // below its length
+      flip.onOver()
     }
     const taking = conditions.octetsPerSecond === Infinity ? 0 : bytes.length * 1000 / conditions.octetsPerSecond
     this.last = Math.max(this.last, performance.now() + conditions.delay) + taking
@@ -150,6 +171,10 @@ class Link {
     return this.directions[0].isDeaf
   }
 
+  get hasChannel(): boolean {
+    return this.directions[0].walk.hasChannel
+  }
+
   deafen(): void {
     for (const direction of this.directions) direction.isDeaf = true
   }
@@ -180,13 +205,19 @@ export const make = (target: { readonly host: string; readonly port: number }): 
           octetsPerSecond: Infinity,
           isSingle: false,
           refuses: false,
-          flips: { client: 0, server: 0 }
+          flips: { client: undefined, server: undefined },
+          flipped: 0,
+          ended: 0
         }
         const server = Net.createServer({ allowHalfOpen: true }, (client) => {
           client.on("error", () => {})
           if (conditions.refuses) return void client.resetAndDestroy()
           const upstream = Net.connect({ ...target, allowHalfOpen: true })
-          links.add(new Link(client, upstream, conditions, (link) => void links.delete(link)))
+          links.add(
+            new Link(client, upstream, conditions, (link) => {
+              if (links.delete(link) && link.hasChannel) conditions.ended++
+            })
+          )
         })
         server.listen(0, "127.0.0.1", () => resume(Effect.succeed({ server, links, conditions })))
       }
@@ -207,6 +238,10 @@ export const make = (target: { readonly host: string; readonly port: number }): 
     return {
       port: address !== null && typeof address === "object" ? address.port : 0,
       connections: Effect.sync(() => links.size),
+      ended: Effect.sync(() =>
+        // A server may still wait for one that is deaf.
+        conditions.ended + Array.from(links).filter(({ hasChannel, isDeaf }) => hasChannel && isDeaf).length
+      ),
       cut: each((link) => link.cut()),
       reset: each((link) => link.reset()),
       deafen: each((link) => link.deafen()),
@@ -221,16 +256,20 @@ export const make = (target: { readonly host: string; readonly port: number }): 
       singleOctets: Effect.sync(() => {
         conditions.isSingle = true
       }),
-      flip: (from, pieces) =>
-        Effect.sync(() => {
-          conditions.flips[from] = pieces
+      flip: (from, part) =>
+        Effect.async<void>((resume) => {
+          conditions.flips[from] = { part, onOver: () => resume(Effect.void) }
         }),
+      flipped: Effect.sync(() => conditions.flipped),
       refuse: Effect.sync(() => {
         conditions.refuses = true
       }),
       heal: Effect.sync(() => {
         Object.assign(conditions, { delay: 0, octetsPerSecond: Infinity, isSingle: false, refuses: false })
-        Object.assign(conditions.flips, { client: 0, server: 0 })
+        const { flips } = conditions
+        flips.client?.onOver()
+        flips.server?.onOver()
+        Object.assign(flips, { client: undefined, server: undefined })
       })
     }
   }))

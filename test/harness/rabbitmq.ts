@@ -83,11 +83,22 @@ export interface DisposableRabbitMq extends RabbitMq {
   readonly log: Effect.Effect<string>
 }
 
+/** What nodes share that can find each other and let each other in. */
+export interface Neighbourhood {
+  readonly epmdPort: number
+  readonly epmdPid: number
+  readonly cookie: string
+}
+
 export interface NodeOptions {
   /** Offered mechanisms. Default: PLAIN, AMQPLAIN, RABBIT-CR-DEMO, and with TLS EXTERNAL (3.10 has no ANONYMOUS). */
   readonly mechanisms?: ReadonlyArray<string> | undefined
   /** Further lines for `rabbitmq.conf`. */
   readonly conf?: ReadonlyArray<string> | undefined
+  /** Whom it can be clustered with. Default: nobody. */
+  readonly neighbourhood?: Neighbourhood | undefined
+  /** How many threads run its Erlang processes. Default: one for each core. */
+  readonly schedulers?: number | undefined
   /** Plugins besides `rabbitmq_auth_mechanism_ssl`, for example `rabbitmq_consistent_hash_exchange`. */
   readonly plugins?: ReadonlyArray<string> | undefined
 }
@@ -196,11 +207,11 @@ const guardedFolder = Effect.acquireRelease(
     })
 )
 
-const configure = (place: Place, options: NodeOptions): void => {
+const configure = (place: Place, cookie: string, options: NodeOptions): void => {
   const { ca, server } = place.certificates
   const write = (name: string, text: string, mode = 0o600) => writeFileSync(join(place.folder, name), text, { mode })
   for (const name of ["home", "mnesia", "log"]) mkdirSync(join(place.folder, name))
-  write("home/.erlang.cookie", randomBytes(16).toString("hex"), 0o400)
+  write("home/.erlang.cookie", cookie, 0o400)
   write("plugins", `[${["rabbitmq_auth_mechanism_ssl", ...options.plugins ?? []].join(",")}].\n`)
   const mechanisms = options.mechanisms ?? ["PLAIN", "AMQPLAIN", "EXTERNAL", "RABBIT-CR-DEMO"]
   write(
@@ -225,6 +236,13 @@ const configure = (place: Place, options: NodeOptions): void => {
 
 const unavailable = (failed: CommandFailed) => new RabbitMqUnavailable({ text: failed.message })
 
+/** Starts an epmd; gone with the scope. */
+export const neighbourhood: Effect.Effect<Neighbourhood, RabbitMqUnavailable, Scope.Scope> = Effect.gen(function*() {
+  const epmdPort = yield* freePort
+  const epmd = yield* start("epmd", ["-port", String(epmdPort), "-address", "127.0.0.1"])
+  return { epmdPort, epmdPid: epmd.pid, cookie: randomBytes(16).toString("hex") }
+}).pipe(Effect.mapError(unavailable))
+
 /** Starts a node; ready when this returns. Costs about six seconds. */
 export const node = (
   options: NodeOptions = {}
@@ -236,6 +254,7 @@ export const node = (
     }
     const scope = yield* Effect.scope
     const { folder, guard } = yield* guardedFolder
+    const { cookie, epmdPid, epmdPort } = options.neighbourhood ?? (yield* neighbourhood)
     const guarded = (...groups: ReadonlyArray<number>) => Effect.sync(() => guard.stdin.write(`${groups.join(" ")}\n`))
     const certificates = yield* Effect.mapError(Certificates.make(folder), unavailable)
     const port = yield* freePort
@@ -245,25 +264,27 @@ export const node = (
       host: "127.0.0.1",
       port,
       tlsPort: yield* freePort,
-      epmdPort: yield* freePort,
+      epmdPort,
       distPort: yield* freePort,
       certificates
     }
-    configure(place, options)
-    const env = environment(place)
-
-    const epmd = yield* Effect.mapError(
-      start("epmd", ["-port", env.ERL_EPMD_PORT, "-address", env.ERL_EPMD_ADDRESS], { env }),
-      unavailable
-    )
-    yield* guarded(epmd.pid)
+    configure(place, cookie, options)
+    const common = environment(place)
+    const erlang = common.RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS
+    const env = {
+      ...common,
+      RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: options.schedulers === undefined
+        ? erlang
+        : `${erlang} +S ${options.schedulers}:${options.schedulers}`
+    }
+    yield* guarded(epmdPid)
 
     let vm: Running | undefined
     const log = Effect.sync(() =>
       readdirSync(join(folder, "log")).map((name) => readFileSync(join(folder, "log", name), "utf8")).join("\n")
     )
     const boot = start(`${scripts}/rabbitmq-server`, [], { env, stdin: "" }).pipe(
-      Effect.tap((started) => guarded(epmd.pid, started.pid)),
+      Effect.tap((started) => guarded(epmdPid, started.pid)),
       Effect.tap((started) => started.seen(/completed with \d+ plugins/, 60_000)),
       Effect.catchAll((failed) =>
         Effect.flatMap(log, (log) => new RabbitMqUnavailable({ text: `${failed.message}\n${log.slice(-4000)}` }))
