@@ -32,15 +32,18 @@ export const isFinal: IsFinal = (fault) =>
  * tried) is final only the fourth time in a row. A broker that spoke AMQP before speaks it still: what came was garbled.
  * Stateful: one for each connection. The default policy of a connection is {@link isFinal} with this.
  *
+ * `hasBeenOpen`: whether it has, where no loss tells (default: a fault other than a `ConnectError` does).
+ *
  * @since 0.1.0
  * @category combinators
  */
-export const forgiveGarbling = (policy: IsFinal): IsFinal => {
+export const forgiveGarbling = (policy: IsFinal, hasBeenOpen: () => boolean = () => false): IsFinal => {
   let wasOpen = false
   let inARow = 0
   return (fault) => {
-    const isGarbled = fault._tag === "ConnectError" && fault.attempts.every(({ reason }) => reason === "Protocol")
-    wasOpen ||= fault._tag !== "ConnectError"
+    const isGarbled = fault._tag === "ConnectError" && fault.reason === "Protocol" &&
+      fault.attempts.every(({ reason }) => reason === "Protocol")
+    wasOpen ||= fault._tag !== "ConnectError" || hasBeenOpen()
     inARow = isGarbled ? inARow + 1 : 0
     return !(isGarbled && wasOpen && inARow < 4) && policy(fault)
   }

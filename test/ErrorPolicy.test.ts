@@ -45,6 +45,14 @@ describe("ErrorPolicy.forgiveGarbling", () => {
     assert.deepStrictEqual(Array.from({ length: 4 }, () => policy(connect("Protocol"))), [false, false, false, true])
   })
 
+  it("needs no loss to know of one, where whoever asks does", () => {
+    let hasBeenOpen = false
+    const policy = ErrorPolicy.forgiveGarbling(ErrorPolicy.isFinal, () => hasBeenOpen)
+    assert.isTrue(policy(connect("Protocol")))
+    hasBeenOpen = true
+    assert.isFalse(policy(connect("Protocol")))
+  })
+
   it("keeps what the policy below it says of anything else", () => {
     const policy = ErrorPolicy.forgiveGarbling(ErrorPolicy.isFinal)
     assert.deepStrictEqual([lost, connect("Auth"), round("Auth", "Protocol")].map(policy), [false, true, true])

@@ -11,6 +11,11 @@ const smallest = 16
 // What an empty one keeps for next time.
 const largestKept = 1024
 
+interface Overtaken<A> {
+  readonly number: number
+  value: A | undefined
+}
+
 /** @internal */
 export class Numbered<A extends object> {
   private slots: Array<A | undefined> = []
@@ -20,10 +25,13 @@ export class Numbered<A extends object> {
   private end = 0
   private count = 0
   /** Lower than all in the slots: those that so many overtook that a slot for each number between would cost too much. */
-  private overtaken: Map<number, A> | undefined
+  private overtaken: Array<Overtaken<A>> = []
+  /** Before it in `overtaken` there are none any more. */
+  private head = 0
+  private overtakenCount = 0
 
   get size(): number {
-    return this.count + (this.overtaken?.size ?? 0)
+    return this.count + this.overtakenCount
   }
 
   /** For how many numbers there is room. */
@@ -33,18 +41,16 @@ export class Numbered<A extends object> {
 
   /** The lowest number there is, else `Infinity`. */
   get lowest(): number {
-    for (const number of this.overtaken?.keys() ?? []) return number
-    return this.count === 0 ? Infinity : this.start
+    return this.overtaken[this.head]?.number ?? (this.count === 0 ? Infinity : this.start)
   }
 
   get first(): A | undefined {
-    for (const value of this.overtaken?.values() ?? []) return value
-    return this.count === 0 ? undefined : this.slots[this.start & this.mask]
+    return this.overtaken[this.head]?.value ?? (this.count === 0 ? undefined : this.slots[this.start & this.mask])
   }
 
   get(number: number): A | undefined {
     if (number >= this.start && number < this.end) return this.slots[number & this.mask]
-    return this.overtaken?.get(number)
+    return this.overtakenAt(number)?.value
   }
 
   /** The number is higher than all before it, up to the last `clear`. */
@@ -57,7 +63,7 @@ export class Numbered<A extends object> {
   }
 
   delete(number: number): boolean {
-    if (number < this.start || number >= this.end) return this.overtaken?.delete(number) === true
+    if (number < this.start || number >= this.end) return this.deleteOvertaken(number)
     const slot = number & this.mask
     if (this.slots[slot] === undefined) return false
     this.slots[slot] = undefined
@@ -72,12 +78,15 @@ export class Numbered<A extends object> {
     this.start = 0
     this.end = 0
     this.count = 0
-    this.overtaken = undefined
+    this.overtaken = []
+    this.head = 0
+    this.overtakenCount = 0
   }
 
   /** All of them as they are now, the lowest first. */
   toArray(): Array<A> {
-    const all = this.overtaken === undefined ? [] : Array.from(this.overtaken.values())
+    const all: Array<A> = []
+    for (const { value } of this.overtaken) if (value !== undefined) all.push(value)
     for (let number = this.start; number < this.end; number++) {
       const value = this.slots[number & this.mask]
       if (value !== undefined) all.push(value)
@@ -102,13 +111,40 @@ export class Numbered<A extends object> {
     if (count * 2 >= slots.length) return this.grow()
     const value = slots[start & this.mask]
     if (value !== undefined) {
-      this.overtaken ??= new Map()
-      this.overtaken.set(start, value)
+      this.overtaken.push({ number: start, value })
+      this.overtakenCount++
       slots[start & this.mask] = undefined
       this.count--
     }
     if (this.count === 0) this.start = number
     else this.advance()
+  }
+
+  private overtakenAt(number: number): Overtaken<A> | undefined {
+    let low = this.head
+    let high = this.overtaken.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      const each = this.overtaken[middle]! // between two of its places
+      if (each.number === number) return each
+      if (each.number < number) low = middle + 1
+      else high = middle
+    }
+    return undefined
+  }
+
+  private deleteOvertaken(number: number): boolean {
+    const found = this.overtakenAt(number)
+    if (found?.value === undefined) return false
+    found.value = undefined
+    this.overtakenCount--
+    const { overtaken } = this
+    while (this.head < overtaken.length && overtaken[this.head]?.value === undefined) this.head++
+    if (overtaken.length > this.overtakenCount * 2 + smallest) {
+      this.overtaken = overtaken.filter(({ value }) => value !== undefined)
+      this.head = 0
+    }
+    return true
   }
 
   private grow(): void {

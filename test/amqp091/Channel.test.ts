@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { AmqpError } from "effect-amqp"
 import { Channel, Connection } from "effect-amqp/amqp091"
-import type { Method } from "effect-amqp/amqp091"
+import type { Message, Method } from "effect-amqp/amqp091"
 import { Broker } from "effect-amqp/broker"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -481,6 +481,40 @@ describe("consuming", () => {
         assert.strictEqual((yield* Effect.flip(delivery.ackOrFail)).reason, "NoAck")
       }
     }).pipe(Effect.provide(Broker.layerMemory)))
+
+  for (
+    const [title, tags, told] of [
+      ["repeats", [1, 2, 2], "delivery tag 2 after 2"],
+      ["goes back, or the one before had a bit too many", [1, 2 ** 40 + 2, 3], `delivery tag 3 after ${2 ** 40 + 2}`]
+    ] as const
+  ) {
+    it.scoped(`a delivery tag that ${title} loses the connection, and every delivery before can be settled`, () =>
+      Effect.gen(function*() {
+        const { channel, number, peer } = yield* plain()
+        const taken: Array<Message.Delivery> = []
+        yield* Effect.forkScoped(
+          Stream.runForEach(
+            channel.consume({ queue: "q", consumerTag: "c" }),
+            (delivery) => Effect.sync(() => void taken.push(delivery))
+          )
+        )
+        yield* peer.expect("BasicConsume")
+        yield* peer.send(number, { _tag: "BasicConsumeOk", consumerTag: "c" })
+        for (const deliveryTag of tags) {
+          yield* peer.deliver(number, {
+            _tag: "BasicDeliver",
+            consumerTag: "c",
+            deliveryTag,
+            redelivered: false,
+            exchange: "",
+            routingKey: "q"
+          }, "x")
+        }
+        yield* settle
+        assert.include((yield* peer.expect("ConnectionClose")).replyText, told)
+        for (const delivery of taken) yield* delivery.ack
+      }).pipe(Effect.provide(layerMemory)))
+  }
 
   it.scoped("without acknowledgements and without a reader ends in ConsumerOverflow while reading must go on", () =>
     Effect.gen(function*() {

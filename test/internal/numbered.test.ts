@@ -76,6 +76,27 @@ describe("Numbered", () => {
     assert.strictEqual(numbered.size, 0)
   })
 
+  it("takes no room for those that were overtaken and have gone, and finds the oldest at once", () => {
+    const numbered = new Numbered<{ readonly id: number }>()
+    const late: Array<number> = []
+    for (let id = 1; id <= 300_000; id++) {
+      numbered.add(id, { id })
+      if (id % 3 === 0) late.push(id)
+      else numbered.delete(id)
+      // All but the first, in the order in which they came.
+      if (late.length > 1000) assert.isTrue(numbered.delete(late.splice(1, 1)[0] ?? 0))
+    }
+    assert.strictEqual(numbered.size, 1000)
+    assert.strictEqual(numbered.lowest, 3)
+    assert.isBelow(numbered.capacity, 10_000)
+    for (const id of late) {
+      assert.strictEqual(numbered.lowest, id)
+      assert.deepStrictEqual(numbered.first, { id })
+      numbered.delete(id)
+    }
+    assert.strictEqual(numbered.size, 0)
+  })
+
   it("gives the room of a crowd back when all have gone", () => {
     const numbered = new Numbered<{ readonly id: number }>()
     for (let id = 1; id <= 100_000; id++) numbered.add(id, { id })

@@ -9,6 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { inspect } from "node:util"
@@ -303,6 +304,20 @@ const meanwhile = (
   )
 
 describe("close", () => {
+  it.scoped("ends the wait for a first connect, where another fiber closes the scope", () =>
+    onNetwork(() =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const opening = yield* Effect.fork(Effect.flip(
+          Scope.extend(Connection.make({ urls: ["amqp://a"], beforeDial: () => Effect.never }), scope)
+        ))
+        yield* settle
+        yield* Scope.close(scope, Exit.void)
+        yield* settle
+        assert.strictEqual((yield* Fiber.join(opening)).attempts[0]?.text, "the connection is closed")
+      })
+    ))
+
   it.scoped("wins over a way back to a better endpoint that answers meanwhile", () =>
     meanwhile({ failover: "priority" }, () => Effect.void))
 
@@ -340,6 +355,17 @@ describe("switchEndpoint", () => {
         yield* Fiber.join(early)
         assert.deepStrictEqual(asked, ["a", "slow", "a"])
         assert.deepStrictEqual(read(), ["0 a", "0 a"])
+      })
+    ))
+
+  it.scoped("returns where nothing may be interrupted, too", () =>
+    onNetwork(() =>
+      Effect.gen(function*() {
+        const connection = yield* Connection.make({ urls: ["amqp://a", "amqp://b"] })
+        yield* Effect.uninterruptible(connection.switchEndpoint("b"))
+        yield* connection.ready()
+        assert.strictEqual((yield* connection.info).endpoint, "b:5672")
+        yield* connection.pause
       })
     ))
 

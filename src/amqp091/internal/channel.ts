@@ -447,6 +447,7 @@ export class ChannelCore implements ChannelOnSocket {
   readonly onContent = (method: ContentMethod, properties: BasicProperties, body: Uint8Array): void => {
     switch (method._tag) {
       case "BasicDeliver":
+        if (this.repeats(method)) return
         this.reopening.succeeded()
         return this.consumers.delivered(method, properties, body)
       case "BasicGetOk":
@@ -458,6 +459,14 @@ export class ChannelCore implements ChannelOnSocket {
       default:
         return
     }
+  }
+
+  /** Tags grow. By one that does not, no delivery could be told from another: nothing this socket says is to be trusted. */
+  private repeats(method: Method.BasicDeliver | Method.BasicGetOk): boolean {
+    const { newest } = this.settling
+    if (method.deliveryTag > newest) return false
+    this.unexpected(method, `delivery tag ${method.deliveryTag} after ${newest}`)
+    return true
   }
 
   private cameBack(method: Method.BasicReturn, properties: BasicProperties, content: Uint8Array): void {
@@ -472,6 +481,7 @@ export class ChannelCore implements ChannelOnSocket {
   private taken(method: Method.BasicGetOk, properties: BasicProperties, body: Uint8Array): void {
     const { awaited, current } = this.calls
     const noAck = current?._tag === "BasicGet" && current.noAck
+    if (this.repeats(method)) return
     const delivery = new DeliveryRecord(this.settling, method, "", noAck, properties, body)
     this.settling.add(delivery)
     this.answered({ method, delivery })

@@ -145,7 +145,9 @@ export const inOrder = (): SettleOrder => {
     started: (delivery) => void open.push({ delivery, settlement: undefined }),
     settle: (delivery, settlement) =>
       Effect.suspend(() => {
-        const place = open.findIndex((each) => each.delivery === delivery)
+        // From the end, where those are that run: behind a slow one there may be many that have ended.
+        let place = open.length - 1
+        while (place >= 0 && open[place]?.delivery !== delivery) place--
         const entry = open[place]
         // Given up while it waited for earlier ones: what its handler achieved stands.
         if (entry !== undefined) entry.settlement ??= settlement

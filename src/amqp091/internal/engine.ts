@@ -95,8 +95,10 @@ interface ChannelState<P> {
 const emptyBody = new Uint8Array(0)
 
 // 0-9-1 §4.2.7 takes any octet for a sign of life. A flipped bit in a frame's size makes its payload swallow what follows,
-// heartbeats at last, for hours: it is one only while this part of it comes within two intervals.
+// heartbeats at last, for hours: it is one only while this part of it, or this many octets, come within two intervals. What
+// heartbeats alone bring is less than either.
 const leastShare = 16
+const leastOctets = 8192
 
 /** @internal */
 export class Engine<P> {
@@ -173,7 +175,7 @@ export class Engine<P> {
       this.fail(error)
     }
     this.crept += end - start
-    if (parser.frames === frames && parser.underWay > this.crept * leastShare) return
+    if (parser.frames === frames && this.crept < Math.min(parser.underWay / leastShare, leastOctets)) return
     this.crept = 0
     this.heartbeats.received(now)
   }

@@ -31,6 +31,8 @@ export class Settling implements Settler {
   /** In a channel of transactions: settled since the last commit or rollback. */
   private provisional: Array<DeliveryRecord> | undefined
   private readonly unsettled = new Numbered<DeliveryRecord>()
+  /** The tag of the last delivery of this life. */
+  newest = 0
   private readonly settler: SettlingHost
 
   constructor(settler: SettlingHost) {
@@ -47,6 +49,7 @@ export class Settling implements Settler {
     this.life++
     this.recovering = false
     this.unsettled.clear()
+    this.newest = 0
     this.commit()
   }
 
@@ -75,6 +78,7 @@ export class Settling implements Settler {
   add(delivery: DeliveryRecord): boolean {
     if (delivery.noAck) return true
     delivery.recovered = this.recovering
+    this.newest = delivery.deliveryTag
     if (!this.recovering) this.unsettled.add(delivery.deliveryTag, delivery)
     return !this.recovering
   }

@@ -98,7 +98,7 @@ export class Life implements Supervised<ConnectionOptions, Dialled> {
     this.options = options
     this.stableAfter = Duration.decode(supervision.stableAfter ?? "5 seconds")
     this.isFinalFault = ErrorPolicy.capInternalErrors(
-      supervision.isFinal ?? ErrorPolicy.forgiveGarbling(ErrorPolicy.isFinal)
+      supervision.isFinal ?? ErrorPolicy.forgiveGarbling(ErrorPolicy.isFinal, () => this.core.info.epoch > 0)
     )
     this.rounds = makeRounds(endpoints, supervision.failover)
     this.failover = failoverName(endpoints, supervision.failover)
@@ -329,7 +329,8 @@ export class Life implements Supervised<ConnectionOptions, Dialled> {
       // It has nobody else to end it: the fiber that dials is the caller's.
       const session = yield* supervisor.dial(
         options,
-        (effect) => restore(Effect.raceFirst(effect, Effect.zipRight(this.closed, tooLate(options))))
+        (effect) =>
+          restore(Effect.raceFirst(effect, Effect.zipRight(Effect.interruptible(this.closed), tooLate(options))))
       )
       // A goodbye for good has the present socket to itself.
       if (core.over === undefined) yield* this.halt
@@ -359,6 +360,8 @@ export class Life implements Supervised<ConnectionOptions, Dialled> {
       return core.sayGoodbye(code, text).pipe(
         Effect.zipRight(Effect.sync(() => core.end(undefined))),
         Effect.zipRight(this.stop),
+        // Whoever still waits for the first connect, where another fiber closes the scope.
+        Effect.zipRight(Effect.sync(() => Deferred.unsafeDone(this.opened, tooLate(this.options.endpoints[0])))),
         Effect.asVoid,
         Effect.uninterruptible
       )

@@ -22,7 +22,8 @@ const lenient = new TextDecoder()
 /** The text that a value is; bytes that are not called text are none. @internal */
 export const textOf = (value: unknown): string | undefined => {
   if (typeof value === "string") return value
-  return value instanceof Typed && value.value instanceof Uint8Array ? lenient.decode(value.value) : undefined
+  if (!(value instanceof Typed) || value.type !== "longstr") return undefined
+  return value.value instanceof Uint8Array ? lenient.decode(value.value) : textOf(value.value)
 }
 
 const isFloat = (value: unknown): boolean =>

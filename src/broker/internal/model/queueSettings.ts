@@ -136,7 +136,7 @@ const reserved = new Set([
 
 /** @internal */
 export const typeOf = (args: Model.Arguments): Model.QueueType =>
-  args["x-queue-type"] === "quorum" ? "quorum" : "classic"
+  textOf(args["x-queue-type"]) === "quorum" ? "quorum" : "classic"
 
 /** The first argument with which RabbitMQ would not declare a queue. @internal */
 export const invalidArgument = (
@@ -165,7 +165,7 @@ export const inequivalent = (current: Model.Arguments, received: Model.Arguments
 const asDeclared = (args: Model.Arguments): Model.Arguments => ({ "x-queue-type": "classic", ...args })
 
 const overflowOf = (args: Model.Arguments, type: Model.QueueType): QueueSettings["overflow"] => {
-  const value = args["x-overflow"]
+  const value = textOf(args["x-overflow"])
   if (value === "reject-publish") return value
   // A quorum queue knows no such thing, and drops.
   return value === "reject-publish-dlx" && type === "classic" ? value : "drop-head"
