@@ -180,10 +180,16 @@ export const checks: Checks = {
       deaths: 2
     })
   }),
-  "tracing: a publish and what comes of it are one trace": Effect.gen(function*() {
+  "tracing: a publish and what comes of it are exported as one trace, and counted": Effect.gen(function*() {
     assert.deepStrictEqual(yield* tracing.program, {
-      spans: ["POST /orders", "send amq.default", "process examples.traced", "bake"],
+      parents: {
+        "POST /orders": undefined,
+        "send amq.default": "POST /orders",
+        "process examples.traced": "send amq.default",
+        bake: "process examples.traced"
+      },
       traces: 1,
+      service: "orders",
       published: 1
     })
   }),
