@@ -8,6 +8,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
+import type { DurationText } from "./Reconnect.ts"
 
 /**
  * Marks what this module made.
@@ -26,13 +27,29 @@ export const TypeId: unique symbol = Symbol.for("effect-amqp/Credentials")
 export type TypeId = typeof TypeId
 
 /**
- * A secret, or an Effect that is run for one before every dial; where it fails, that attempt failed and the next asks
- * again.
+ * A secret that is good for some time only, as access tokens are.
  *
  * @since 0.1.0
  * @category models
  */
-export type Secret = Redacted.Redacted | Effect.Effect<Redacted.Redacted, unknown>
+export interface Expiring {
+  readonly secret: Redacted.Redacted
+  /** From when it was given on. */
+  readonly expiresIn: DurationText
+}
+
+/**
+ * A secret, or an Effect that is run for one before every dial; where it fails, that attempt failed and the next asks
+ * again.
+ *
+ * Where the Effect also says when its secret expires, an open connection asks again after four fifths of that time, and
+ * gives the broker the new one (connection.update-secret); where that fails it warns and tries again. A connection whose
+ * secret was replaced by `updateSecret` asks no more.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Secret = Redacted.Redacted | Effect.Effect<Redacted.Redacted | Expiring, unknown>
 
 /**
  * User name and password as one response: SASL PLAIN (RFC 4616).
@@ -179,7 +196,20 @@ export const external = (identity?: string | undefined): External => new Externa
 export const anonymous = (trace?: string | undefined): Anonymous => new Anonymous({ trace })
 
 /**
- * An access token, asked for at each dial. The user name is for the server's log only. Default: "".
+ * An access token, asked for at each dial, and before it expires where it says when that is. The user name is for the
+ * server's log only. Default: "".
+ *
+ * @example
+ * import { Credentials } from "effect-amqp"
+ * import * as Effect from "effect/Effect"
+ * import * as Redacted from "effect/Redacted"
+ *
+ * declare const askProvider: Effect.Effect<{ readonly access_token: string; readonly expires_in: number }>
+ *
+ * const credentials = Credentials.oauth2(Effect.map(askProvider, ({ access_token, expires_in }) => ({
+ *   secret: Redacted.make(access_token),
+ *   expiresIn: `${expires_in} seconds`
+ * })))
  *
  * @since 0.1.0
  * @category constructors

@@ -147,18 +147,25 @@ export declare namespace ConnectionOptions {
   }
 
   /**
-   * One URL (which may be a failover list) or several; both together do not compile.
+   * One URL (which may be a failover list) or several, or endpoints of any form: what one of them leaves out is the first
+   * one's. Two of these together do not compile.
    *
    * @since 0.1.0
    * @category models
    */
   export type Source =
-    | { readonly url: string | Redacted.Redacted; readonly urls?: undefined }
+    | { readonly url: string | Redacted.Redacted; readonly urls?: undefined; readonly endpoints?: undefined }
     | {
       readonly url?: undefined
       readonly urls: readonly [string | Redacted.Redacted, ...Array<string | Redacted.Redacted>]
+      readonly endpoints?: undefined
     }
-    | { readonly url?: undefined; readonly urls?: undefined }
+    | {
+      readonly url?: undefined
+      readonly urls?: undefined
+      readonly endpoints: readonly [Endpoint, ...Array<Endpoint>]
+    }
+    | { readonly url?: undefined; readonly urls?: undefined; readonly endpoints?: undefined }
 }
 
 // --- Model ---
@@ -342,11 +349,22 @@ const decodeList = (
   return urlParameters.readList([head, ...tail, ...others.flatMap(parseList)], options)
 }
 
+const hostOfSeveral = (): never =>
+  fail("Contradiction", "host", "is given beside several endpoints, each of which names its own")
+
+const readEndpoints = (
+  [first, ...others]: ReadonlyArray<ConnectionOptions.Endpoint>
+): readonly [ConnectionOptions, ...Array<ConnectionOptions>] => {
+  if (first === undefined) return fail("Value", "endpoints", "needs one endpoint at least")
+  const head = orThrow(endpointEither(make(), first))
+  return [head, ...others.map((each) => orThrow(endpointEither(head, each)))]
+}
+
 /**
- * The endpoints of a connection from everything a user may say about them: options win over the URL, the URL over
- * defaults, and the members of a failover list inherit from its first.
+ * The endpoints of a connection from everything a user may say about them: options win over the URL (or what `endpoints`
+ * has), that over defaults, and the members of a failover list inherit from its first.
  *
- * Options hold for every endpoint, so that a `host` beside several URLs is a contradiction. `lenient` turns unknown
+ * Options hold for every endpoint, so that a `host` beside several of them is a contradiction. `lenient` turns unknown
  * query names into `warnings`.
  *
  * @since 0.1.0
@@ -356,8 +374,15 @@ export const resolve = (
   options: ConnectionOptions.Source & ConnectionOptions.Input & ConnectionOptions.ReadOptions = {}
 ): Either.Either<readonly [ConnectionOptions, ...Array<ConnectionOptions>], AmqpUrl.ParameterError> =>
   AmqpUrl.attempt(() => {
-    const { emptyPath, lenient, url, urls, ...input } = options
+    const { emptyPath, endpoints, lenient, url, urls, ...input } = options
     const overrides = internal.fromInput(input)
+    if (endpoints !== undefined) {
+      if (url !== undefined || urls !== undefined) fail("Contradiction", "endpoints", "are given beside a URL")
+      const [first, ...others] = readEndpoints(endpoints)
+      if (others.length > 0 && overrides.host !== undefined) hostOfSeveral()
+      const complete = (each: ConnectionOptions) => clone(each, input)
+      return [complete(first), ...others.map(complete)]
+    }
     if (url !== undefined && urls !== undefined) fail("Contradiction", "urls", "are given beside url")
     if (url === undefined && urls === undefined) return [fromDraft(overrides)]
     const [first, ...others] = (urls ?? [url]).map((text: unknown) => {
@@ -366,9 +391,7 @@ export const resolve = (
     })
     if (first === undefined) return fail("Value", "urls", "needs one URL at least")
     const [head, ...tail] = decodeList([first, ...others], { emptyPath, lenient })
-    if (tail.length > 0 && overrides.host !== undefined) {
-      fail("Contradiction", "host", "is given beside several URLs, each of which names its own")
-    }
+    if (tail.length > 0 && overrides.host !== undefined) hostOfSeveral()
     const complete = (draft: internal.Draft) => fromDraft(internal.merge(draft, overrides))
     return [complete(head), ...tail.map(complete)]
   })

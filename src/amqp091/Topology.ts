@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { CallError } from "../AmqpError.ts"
+import type { DurationText } from "../Reconnect.ts"
 import type { ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions } from "./Channel.ts"
 import { Connection } from "./Connection.ts"
 import type { FieldTable } from "./FieldTable.ts"
@@ -123,6 +124,11 @@ export interface RecoveryOptions {
    * the next one tries again. Default: "skip".
    */
   readonly onFailure?: "skip" | "abort" | undefined
+  /**
+   * The least time between two declarations of a recovery, for brokers that many clients come back to at once; what comes
+   * after them waits. Default: none, they go as fast as they are answered, eight at a time.
+   */
+  readonly pace?: DurationText | undefined
 }
 
 /**
@@ -201,7 +207,7 @@ export const declare = (topology: Topology): Effect.Effect<void, CallError, Conn
       Effect.sync(() => core.recovery.ledger.keep(records)),
       () => Effect.sync(() => core.recovery.ledger.release(records))
     )
-    yield* declareAll(core, records, { insist: true, width: 1 })
+    yield* declareAll(core, records, { insist: true, width: 1, pace: 0 })
   })
 
 /**

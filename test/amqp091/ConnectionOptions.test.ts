@@ -559,6 +559,49 @@ describe("resolve", () => {
   })
 })
 
+describe("endpoints", () => {
+  it("are of any form: complete sets, what differs, URLs and bare hosts, over what the first one has", () => {
+    const complete = ConnectionOptions.make({ host: "d", heartbeat: "7 seconds" })
+    const endpoints = resolve({
+      endpoints: [
+        { host: "a", port: 1234, vhost: "v", username: "me", password: Redacted.make("x") },
+        { host: "b", tls: {} },
+        Redacted.make("amqp://you:y@c"),
+        "e",
+        complete
+      ]
+    })
+    assert.deepStrictEqual(endpoints.map(({ host, port, scheme, vhost }) => [scheme, host, port, vhost]), [
+      ["amqp", "a", 1234, "v"],
+      ["amqps", "b", 1234, "v"],
+      ["amqp", "c", 5672, "v"],
+      ["amqp", "e", 5672, "v"],
+      ["amqp", "d", 5672, "/"]
+    ])
+    assert.deepStrictEqual(
+      endpoints.map(({ credentials: [first] }) => first._tag === "Plain" ? first.username : first._tag),
+      ["me", "me", "you", "me", "guest"]
+    )
+    assert.isTrue(Equal.equals(endpoints[4], complete))
+  })
+
+  it("are won over by options, which hold for all of them", () => {
+    const endpoints = resolve({ endpoints: [{ host: "a", vhost: "v" }, "b"], vhost: "w" })
+    assert.deepStrictEqual(endpoints.map(({ vhost }) => vhost), ["w", "w"])
+    assert.strictEqual(resolve({ endpoints: [{ vhost: "v" }], host: "b" })[0].host, "b")
+    assert.strictEqual(fault({ endpoints: ["a", "b"], host: "c" }).reason, "Contradiction")
+  })
+
+  it("are one at least, beside no URL, and each of them is checked", () => {
+    // @ts-expect-error URL xor endpoints
+    assert.strictEqual(fault({ url: "amqp://a", endpoints: ["b"] }).reason, "Contradiction")
+    // @ts-expect-error one at least
+    assert.strictEqual(fault({ endpoints: [] }).parameter, "endpoints")
+    assert.strictEqual(fault({ endpoints: ["a", { port: 0 }] }).parameter, "port")
+    assert.strictEqual(fault({ endpoints: ["a;b"] }).parameter, "endpoint")
+  })
+})
+
 describe("config", () => {
   it.effect("reads a URL or a failover list from the environment", () =>
     Effect.gen(function*() {

@@ -506,6 +506,25 @@ describe("What the broker refuses", () => {
 })
 
 describe("A recovery", () => {
+  it.scoped("declares at the pace it was given, however many declare side by side", () =>
+    Effect.gen(function*() {
+      const broker = yield* Broker.Broker
+      const channel = yield* Channel.make()
+      for (const queue of ["a", "b", "c", "d"]) yield* channel.queueDeclare({ queue, exclusive: true })
+      const there = Effect.map(broker.queues(), (queues) => queues.length)
+      yield* broker.drop({ connection: "mine" })
+      const counts: Array<number> = []
+      for (let count = 0; count < 40; count++) {
+        yield* TestClock.adjust("100 millis")
+        counts.push(yield* there)
+      }
+      // The first one on the new socket, and one each second.
+      const steps = [1, 2, 3].map((count) => counts.filter((each) => each === count).length)
+      assert.deepStrictEqual(steps, [10, 10, 10])
+      assert.isFalse(counts.some((each, at) => at > 0 && each < (counts[at - 1] ?? 0)))
+      assert.strictEqual((yield* Effect.flatMap(Connection.Connection, ({ state }) => state))._tag, "Open")
+    }).pipe(Effect.provide(Live({ pace: "1 second" }))))
+
   it.scoped("is over at once when the connection is closed", () =>
     Effect.gen(function*() {
       const broker = yield* Broker.Broker

@@ -75,6 +75,26 @@ describeRabbit("Credentials on RabbitMQ", (it) => {
       assert.strictEqual(info.tls?.peerName, "localhost")
     }))
 
+  it.effect("a secret that expires is renewed on the open connection", () =>
+    Effect.gen(function*() {
+      const { url } = yield* SharedRabbitMq
+      let asked = 0
+      const password = Effect.sync((): Credentials.Expiring => {
+        asked++
+        return { secret: guest, expiresIn: "1 second" }
+      })
+      yield* Effect.gen(function*() {
+        const connection = yield* Connection.make({ url, credentials: Credentials.plain("guest", password) })
+        yield* Effect.retry(
+          Effect.filterOrFail(Effect.sync(() => asked), (count) => count >= 4),
+          Schedule.spaced("50 millis")
+        )
+        // The broker has answered the two before.
+        assert.strictEqual((yield* connection.info).epoch, 1)
+        assert.isTrue(yield* connection.isOpen)
+      }).pipe(Effect.scoped, Effect.provide(NodeTransport.layer))
+    }))
+
   it.effect("a token is asked for at each dial", () =>
     Effect.gen(function*() {
       const node = yield* SharedRabbitMq

@@ -8,7 +8,6 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Redacted from "effect/Redacted"
 import type { CallError, ConnectError, FrameError, RecoverableError } from "../../AmqpError.ts"
 import { ConnectionClosed, ConnectionLost, NotReady, OperationTimeout } from "../../AmqpError.ts"
 import type { Cell } from "../../internal/cell.ts"
@@ -21,7 +20,7 @@ import type { ConnectionOptions } from "../ConnectionOptions.ts"
 import * as Method from "../Method.ts"
 import type { BasicProperties } from "../Properties.ts"
 import type { RecoveryOptions } from "../Topology.ts"
-import { deadlineOf, refusedLocally } from "./calls.ts"
+import { deadlineOf } from "./calls.ts"
 import { unknown } from "./capabilities.ts"
 import { ChannelCore } from "./channel.ts"
 import type { ChannelHost, ChannelOnSocket, Starving } from "./channelHost.ts"
@@ -33,6 +32,7 @@ import type { LiveSocket, SocketEnd, SocketListener } from "./liveSocket.ts"
 import { toFault } from "./liveSocket.ts"
 import { Recovery } from "./recovery.ts"
 import { userOf } from "./sasl.ts"
+import { Secrets } from "./secrets.ts"
 import { ServerEvents } from "./serverEvents.ts"
 
 // Publishers are suspended above this; the rest of the protocol is not.
@@ -54,12 +54,6 @@ export interface CoreOptions {
   readonly recovery: RecoveryOptions
   /** Something needs a socket, and there is none: a lazy connection dials now. */
   readonly wake: () => void
-}
-
-/** An update of the secret that the broker has not answered, and the secret it replaced. */
-interface SecretCall {
-  readonly resume: (effect: Effect.Effect<void, CallError>) => void
-  readonly previous: Redacted.Redacted | undefined
 }
 
 /** @internal */
@@ -86,9 +80,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   private blockedReason = ""
   /** Whether the present socket and its channels are up: only then does `state` speak of it. */
   private isUp = false
-  /** The newest password or token, where it was changed. */
-  secret: Redacted.Redacted | undefined
-  private secretCalls: Array<SecretCall> = []
+  readonly secrets: Secrets
   private readonly blockedTimeoutMillis: number
   private someFull = false
   private readingPaused = false
@@ -108,6 +100,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     this.timer = new Timer(options.clock, this, options.fork)
     this.state = options.state
     this.recovery = new Recovery(options.recovery)
+    this.secrets = new Secrets(this)
     this.operationTimeout = options.options.operationTimeout
     this.channelTimeout = options.options.channelTimeout
     this.closeTimeout = options.options.closeTimeout
@@ -312,7 +305,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     this.closeDeadline = Infinity
     this.carried = []
     const culprit = end._tag === "Closed" ? Method.nameOf(end.close.classId, end.close.methodId) : undefined
-    this.endSecretCalls(fault)
+    this.secrets.end(fault)
     if (culprit !== undefined) this.recovery.ledger.blame(fault, culprit)
     for (const channel of Array.from(this.channels)) channel.lost(fault, culprit)
   }
@@ -401,7 +394,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
       case "ConnectionUnblocked":
         return this.unblocked()
       case "ConnectionUpdateSecretOk":
-        return this.secretCalls.shift()?.resume(Effect.void)
+        return this.secrets.answered()
       default:
         return
     }
@@ -414,41 +407,6 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
       epoch: this.epoch,
       reason: this.blockedReason
     }
-  }
-
-  /** Calls of one connection are answered in order, as those of a channel are. */
-  updateSecret(secret: Redacted.Redacted, reason: string): Effect.Effect<void, CallError> {
-    const operation = "connection.update-secret"
-    return Effect.suspend(() => {
-      const refusal = this.refusal(operation, false)
-      if (refusal !== undefined) return Effect.fail(refusal)
-      const { secret: previous, socket } = this
-      // Away or not: whatever is dialled from now on is given the new one.
-      this.secret = secret
-      if (socket === undefined) return Effect.void
-      return Effect.async<void, CallError>((resume) => {
-        this.secretCalls.push({ resume, previous })
-        const newSecret = new TextEncoder().encode(Redacted.value(secret))
-        const fault = socket.engine.send(0, { _tag: "ConnectionUpdateSecret", newSecret, reason })
-        if (fault === undefined) socket.flushNow()
-        else this.secretCalls.pop()?.resume(Effect.fail(refusedLocally(operation, fault)))
-      }).pipe(
-        Effect.timeoutFail({
-          duration: this.operationTimeout,
-          onTimeout: () => new OperationTimeout({ operation, limit: this.operationTimeout })
-        })
-      )
-    })
-  }
-
-  /** A broker closes the connection over a secret it refuses: then the one before it is the good one. */
-  private endSecretCalls(fault: ConnectionLost | ConnectionClosed): void {
-    const calls = this.secretCalls.splice(0)
-    const [first] = calls
-    const isRefusal = fault._tag === "ConnectionClosed" && fault.reason === "Peer" &&
-      fault.code !== Method.ReplyCode.connectionForced
-    if (first !== undefined && isRefusal) this.secret = first.previous
-    for (const { resume } of calls) resume(Effect.fail(fault))
   }
 
   private blocked(reason: string): void {

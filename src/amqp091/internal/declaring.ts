@@ -115,21 +115,30 @@ const phaseOf = (record: Record): number => {
 export type Outcome = Omit<RecoveryReport, "epoch">
 
 /**
- * Declares everything, as many at a time as `width`. What the broker refuses is left out, and so is what needs it; or it
- * ends with the first fault (`insist`).
+ * Declares everything, as many at a time as `width`, and one each `pace` milliseconds at most. What the broker refuses is
+ * left out, and so is what needs it; or it ends with the first fault (`insist`).
  *
  * @internal
  */
 export const declareAll = (
   host: ChannelHost,
   records: ReadonlyArray<Record>,
-  { insist, width }: { readonly insist: boolean; readonly width: number }
+  { insist, pace, width }: { readonly insist: boolean; readonly pace: number; readonly width: number }
 ): Effect.Effect<Outcome, CallError> =>
   Effect.scoped(Effect.parallelFinalizers(Effect.gen(function*() {
     const faults = new Map<Record, CallError>()
     const missing = new Map<string, CallError>()
     const renamed: Array<{ readonly from: string; readonly to: string }> = []
     let restored = 0
+    let turn = 0
+
+    /** Those that declare side by side take their turns of one line. */
+    const paced: Effect.Effect<void> = pace === 0 ? Effect.void : Effect.suspend(() => {
+      const now = host.now()
+      const mine = Math.max(now, turn)
+      turn = mine + pace
+      return mine > now ? Effect.sleep(mine - now) : Effect.void
+    })
 
     const declared = (record: Record, { method }: Reply): void => {
       restored++
@@ -153,7 +162,7 @@ export const declareAll = (
         ? missing.get(record.destination) ?? missing.get(`exchange ${record.source}`)
         : undefined
       if (needed !== undefined) return failed(record, needed)
-      return Effect.matchEffect(declareOne(host, ask, record), {
+      return Effect.matchEffect(Effect.zipRight(paced, declareOne(host, ask, record)), {
         onFailure: (fault) => failed(record, fault),
         onSuccess: (reply) => Effect.sync(() => declared(record, reply))
       })

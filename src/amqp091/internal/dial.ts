@@ -36,6 +36,8 @@ export interface Dialled {
   readonly capabilities: Capabilities
   readonly options: ConnectionOptions.ConnectionOptions
   readonly mechanism: string
+  /** The secret it was let in with, where that expires. */
+  readonly issued: Sasl.Issued | undefined
   /** What the server offers. */
   readonly mechanisms: ReadonlyArray<string>
   readonly locales: ReadonlyArray<string>
@@ -248,6 +250,7 @@ export const dial = (
         capabilities,
         options,
         mechanism,
+        issued: exchange.value.issued(),
         mechanisms,
         locales,
         tuning,

@@ -44,12 +44,12 @@ const face = (life: Life): Connection => {
       const failover = parameters.failover === undefined ? supervision.failover : undefined
       return Effect.flatMap(
         cloned(endpoints, parameters),
-        (all) => fromEndpoints(all, { ...supervision, failover, ...said(replaced) }, core.secret)
+        (all) => fromEndpoints(all, { ...supervision, failover, ...said(replaced) }, core.secrets.current)
       ).pipe(Effect.provideService(Transport, transport))
     },
     drainEvents: (options) =>
       core.drainEvents(options?.timeout === undefined ? undefined : Duration.decode(options.timeout)),
-    updateSecret: (secret, reason) => core.updateSecret(secret, reason),
+    updateSecret: (secret, reason) => core.secrets.update(secret, reason),
     closed: Effect.suspend(() => life.closed),
     close: (options) => life.close(options?.code ?? 200, options?.text ?? "Normal shutdown"),
     core

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import * as Stream from "effect/Stream"
@@ -30,10 +31,12 @@ export class Recovery {
   /** While a pass for a new socket is under way: waits until it is over. */
   pending: Effect.Effect<void> | undefined
   private readonly options: RecoveryOptions
+  private readonly pace: number
   private turn: Effect.Semaphore | undefined
 
   constructor(options: RecoveryOptions) {
     this.options = options
+    this.pace = Duration.toMillis(options.pace ?? 0)
   }
 
   get ledger(): Ledger {
@@ -92,7 +95,11 @@ export class Recovery {
     const insist = this.options.onFailure === "abort"
     this.turn ??= Effect.unsafeMakeSemaphore(1)
     return Effect.suspend(() =>
-      declareAll(host, records, { insist, width: this.ledger.oneByOne ? 1 : Math.min(width, host.channelMax) })
+      declareAll(host, records, {
+        insist,
+        pace: this.pace,
+        width: this.ledger.oneByOne ? 1 : Math.min(width, host.channelMax)
+      })
     ).pipe(
       this.turn.withPermits(1),
       Effect.flatMap((outcome) => {

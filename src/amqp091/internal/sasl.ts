@@ -4,7 +4,9 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -36,6 +38,18 @@ export interface Exchange {
   readonly mechanism: string
   readonly initial: Effect.Effect<Uint8Array, AuthFault>
   readonly challenge: (bytes: Uint8Array) => Effect.Effect<Uint8Array, AuthFault>
+  /** The secret that was given last, where it expires. */
+  readonly issued: () => Issued | undefined
+}
+
+/** A secret that expires. @internal */
+export interface Issued {
+  readonly secret: Redacted.Redacted
+  /** When it was given, and for how long it is good, in milliseconds. */
+  readonly at: number
+  readonly life: number
+  /** Asks for the one that comes after it, which may be one that does not expire. */
+  readonly next: Effect.Effect<Issued | Redacted.Redacted, AuthFault>
 }
 
 const encoder = new TextEncoder()
@@ -65,12 +79,29 @@ export const userOf = (credentials: ReadonlyArray<Credentials>, mechanism: strin
   return used !== undefined && used._tag !== "OAuth2" && "username" in used ? used.username : undefined
 }
 
-const ask = (mechanism: string, what: string, secret: Secret): Effect.Effect<string, AuthFault> =>
-  Redacted.isRedacted(secret) ? Effect.succeed(Redacted.value(secret)) : Effect.mapBoth(secret, {
-    onSuccess: Redacted.value,
-    onFailure: (cause) =>
-      new AuthFault({ reason: "Credentials", mechanism, text: `the ${what} could not be had`, cause })
-  })
+const ask = (
+  mechanism: string,
+  what: string,
+  secret: Secret
+): Effect.Effect<Redacted.Redacted | Issued, AuthFault> => {
+  if (Redacted.isRedacted(secret)) return Effect.succeed(secret)
+  const failed = (text: string, cause?: unknown) => new AuthFault({ reason: "Credentials", mechanism, text, cause })
+  const next: Effect.Effect<Redacted.Redacted | Issued, AuthFault> = secret.pipe(
+    Effect.mapError((cause) => failed(`the ${what} could not be had`, cause)),
+    Effect.flatMap((given): Effect.Effect<Redacted.Redacted | Issued, AuthFault> => {
+      if (Redacted.isRedacted(given)) return Effect.succeed(given)
+      return Option.match(Duration.decodeUnknown(given.expiresIn), {
+        onNone: () => failed(`the ${what} does not say how long it is good`),
+        onSome: (life) =>
+          Effect.map(
+            Clock.currentTimeMillis,
+            (at): Issued => ({ secret: given.secret, at, life: Duration.toMillis(life), next })
+          )
+      })
+    })
+  )
+  return next
+}
 
 const custom = (
   mechanism: string,
@@ -111,12 +142,20 @@ const amqPlainResponse = (username: string, password: string): Uint8Array => {
 
 const exchange = (credentials: Credentials): Exchange => {
   const mechanism = mechanismOf(credentials)
+  let last: Issued | undefined
+  const issued = () => last
+  const tell = (what: string, secret: Secret): Effect.Effect<string, AuthFault> =>
+    Effect.map(ask(mechanism, what, secret), (given) => {
+      last = Redacted.isRedacted(given) ? undefined : given
+      return Redacted.value(Redacted.isRedacted(given) ? given : given.secret)
+    })
   switch (credentials._tag) {
     case "Plain":
       return {
         mechanism,
+        issued,
         initial: Effect.flatMap(
-          ask(mechanism, "password", credentials.password),
+          tell("password", credentials.password),
           (password) => plainResponse(credentials.username, password)
         ),
         challenge: unexpected(mechanism)
@@ -124,8 +163,9 @@ const exchange = (credentials: Credentials): Exchange => {
     case "OAuth2":
       return {
         mechanism,
+        issued,
         initial: Effect.flatMap(
-          ask(mechanism, "token", credentials.token),
+          tell("token", credentials.token),
           (token) => plainResponse(credentials.username, token)
         ),
         challenge: unexpected(mechanism)
@@ -133,8 +173,9 @@ const exchange = (credentials: Credentials): Exchange => {
     case "AmqPlain":
       return {
         mechanism,
+        issued,
         initial: Effect.map(
-          ask(mechanism, "password", credentials.password),
+          tell("password", credentials.password),
           (password) => amqPlainResponse(credentials.username, password)
         ),
         challenge: unexpected(mechanism)
@@ -142,29 +183,33 @@ const exchange = (credentials: Credentials): Exchange => {
     case "External":
       return {
         mechanism,
+        issued,
         initial: Effect.succeed(encoder.encode(credentials.identity ?? "")),
         challenge: unexpected(mechanism)
       }
     case "Anonymous":
       return {
         mechanism,
+        issued,
         initial: Effect.succeed(encoder.encode(credentials.trace ?? "")),
         challenge: unexpected(mechanism)
       }
     case "RabbitCrDemo":
       return {
         mechanism,
+        issued,
         initial: Effect.succeed(encoder.encode(credentials.username)),
         // The server's question is a text for people; RabbitMQ takes this answer to it and nothing else.
         challenge: () =>
           Effect.map(
-            ask(mechanism, "password", credentials.password),
+            tell("password", credentials.password),
             (password) => encoder.encode(`My password is ${password}`)
           )
       }
     case "Custom":
       return {
         mechanism,
+        issued,
         initial: custom(mechanism, credentials.start),
         challenge: (bytes) => custom(mechanism, Effect.suspend(() => credentials.challenge(bytes)))
       }

@@ -38,6 +38,7 @@ import { ConnectionCore } from "./connection.ts"
 import type { Dialled } from "./dial.ts"
 import { dial } from "./dial.ts"
 import { beforeDial, endpointOf, type Endpoints, failoverName, makeRounds, readEndpoint } from "./endpoints.ts"
+import { renewing } from "./renewing.ts"
 
 const defaultConnect = (options: ConnectionOptions): Schedule.Schedule<unknown, ConnectError> =>
   options.connectionAttempts <= 1
@@ -120,7 +121,7 @@ export class Life implements Supervised<ConnectionOptions, Dialled> {
         if (this.running === undefined && !this.isHeld) this.start()
       }
     })
-    this.core.secret = options.secret
+    this.core.secrets.current = options.secret
     this.supervisor = new Supervisor(clock, this, (exit) => Deferred.unsafeDone(this.opened, exit))
   }
 
@@ -169,7 +170,7 @@ export class Life implements Supervised<ConnectionOptions, Dialled> {
         transport,
         now: () => this.core.now(),
         decode: supervision.decode ?? "plain",
-        secret: this.core.secret,
+        secret: this.core.secrets.current,
         requires: supervision.requires ?? []
       })
     })
@@ -180,7 +181,8 @@ export class Life implements Supervised<ConnectionOptions, Dialled> {
   }
 
   ended(dialled: Dialled) {
-    return this.core.ended(dialled)
+    const ended = this.core.ended(dialled)
+    return dialled.issued === undefined ? ended : Effect.raceFirst(ended, renewing(this.core, dialled.issued))
   }
 
   isFinal(fault: RecoverableError): boolean {
