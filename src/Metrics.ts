@@ -76,5 +76,29 @@ export const unanswerable = Metric.counter("amqp_client_unanswerable_requests", 
  */
 export const lostReplies = Metric.counter("amqp_client_lost_replies", { incremental: true })
 
+/**
+ * What pools have open now, by `pool`: `connections` or `channels`.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const poolOpen = Metric.gauge("amqp_client_pool_open")
+
+/**
+ * Leases of pools that are not over, by `pool`. Publishes that share a pool's channels are none.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const poolLeases = Metric.gauge("amqp_client_pool_leases")
+
+/**
+ * Borrowers who wait for a pool, by `pool`.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const poolWaiting = Metric.gauge("amqp_client_pool_waiting")
+
 /** One for all updates: an array for each would be the only thing that most of them make. @internal */
 export const noTags: [] = []

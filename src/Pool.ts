@@ -26,6 +26,11 @@ export interface Options {
   readonly maxLifetime?: DurationText | undefined
   /** How long a borrower waits who says nothing else, opening included. Default: as long as it takes. */
   readonly timeout?: DurationText | undefined
+  /**
+   * A lease that is held for longer is logged as a warning, once, with the line of the program that took it and the span it
+   * was taken in: for finding what is never given back. Default: never.
+   */
+  readonly warnAfter?: DurationText | undefined
 }
 
 /**

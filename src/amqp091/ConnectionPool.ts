@@ -266,8 +266,8 @@ export const make = (
   options: Options
 ): Effect.Effect<ConnectionPool, ConnectError | PoolError, Transport | Scope.Scope> => {
   // A connection takes no name that it does not know.
-  const { check, ensure, idleTimeToLive, limit, maxLifetime, preconnect, timeout, ...rest } = options
-  const pool = { check, ensure, idleTimeToLive, limit, maxLifetime, preconnect, timeout }
+  const { check, ensure, idleTimeToLive, limit, maxLifetime, preconnect, timeout, warnAfter, ...rest } = options
+  const pool = { check, ensure, idleTimeToLive, limit, maxLifetime, preconnect, timeout, warnAfter }
   return makeWith(Connection.make(rest), { ...pool, reconnect: rest.reconnect, isFinal: rest.isFinal })
 }
 
@@ -317,12 +317,12 @@ export const layerConfig = (
   Layer.scoped(
     ConnectionPool,
     Effect.flatMap(config, (endpoints) => {
-      const { check, ensure, idleTimeToLive, limit, maxLifetime, preconnect, timeout, ...rest } = options
+      const { check, ensure, idleTimeToLive, limit, maxLifetime, preconnect, timeout, warnAfter, ...rest } = options
       // They have been read: nothing of the configuration is left to fail.
       const connect = Connection.makeConfig(Config.succeed(endpoints), rest).pipe(
         Effect.catchIf(ConfigError.isConfigError, Effect.die)
       )
-      const pool = { check, ensure, idleTimeToLive, limit, maxLifetime, preconnect, timeout }
+      const pool = { check, ensure, idleTimeToLive, limit, maxLifetime, preconnect, timeout, warnAfter }
       return makeWith(connect, { ...pool, reconnect: rest.reconnect, isFinal: rest.isFinal })
     })
   )

@@ -12,10 +12,12 @@
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Scope from "effect/Scope"
 import type { PoolReason } from "../AmqpError.ts"
 import { PoolError } from "../AmqpError.ts"
@@ -25,6 +27,7 @@ import { makeFork } from "./forks.ts"
 import { Line, Waiter } from "./poolLine.ts"
 import type { Spec } from "./poolMember.ts"
 import { Lease, Member } from "./poolMember.ts"
+import { PoolWatch } from "./poolWatch.ts"
 import { Timer } from "./timer.ts"
 
 /** Hears how an opening went. */
@@ -38,6 +41,7 @@ export class PoolCore<A, V extends object, E> {
   private readonly fork: Fork
   private readonly clock: Clock.Clock
   private readonly timer: Timer
+  private readonly watch: PoolWatch
   private readonly timeout: Options["timeout"]
   private readonly idleMillis: number
   private readonly lifeMillis: number
@@ -65,6 +69,7 @@ export class PoolCore<A, V extends object, E> {
     this.clock = clock
     this.fork = fork
     this.timer = new Timer(clock, this, fork)
+    this.watch = new PoolWatch(spec.name, fork, options)
     this.timeout = options.timeout
     this.idleMillis = millis(options.idleTimeToLive)
     this.lifeMillis = millis(options.maxLifetime)
@@ -245,6 +250,7 @@ export class PoolCore<A, V extends object, E> {
     // One that is opened serves all who share it.
     const wanted = this.line.length - this.line.sharers + Math.min(this.line.sharers, 1)
     while (this.opening < wanted && this.hasRoom) this.startOpening(undefined)
+    this.tell()
   }
 
   readonly giveBack = (member: Member<A>): void => {
@@ -267,54 +273,77 @@ export class PoolCore<A, V extends object, E> {
 
   // --- Leases ---
 
-  private lease(member: Member<A>): readonly [Lease<A>, V] {
+  private lease(
+    member: Member<A>,
+    where: string | undefined,
+    context: Context.Context<never>
+  ): readonly [Lease<A>, V] {
     const lease = new Lease(member, (lease) => this.end(lease, Exit.void))
     const view = this.spec.view(member.item, lease)
+    lease.watcher = this.watch.taken(where, context)
     this.leases.add(lease)
     this.leaseOf.set(view, lease)
+    this.tell()
     return [lease, view]
   }
 
+  /** The lease is over; `false` when it was before. */
+  private forget(lease: Lease<A>): boolean {
+    const wasThere = this.leases.delete(lease)
+    if (wasThere) lease.watcher?.unsafeInterruptAsFork(FiberId.none)
+    this.tell()
+    return wasThere
+  }
+
   readonly end = (lease: Lease<A>, exit: Exit.Exit<unknown, unknown>): void => {
-    if (!this.leases.delete(lease)) return
+    if (!this.forget(lease)) return
     lease.fault = this.fail("Released", "the lease has ended")
     const { member } = lease
     if (lease.isSpoilt || !this.spec.takeBack(member.item, exit)) member.isSpoilt = true
     this.giveBack(member)
   }
 
-  readonly get = (options?: GetOptions): Effect.Effect<V, E | PoolError, Scope.Scope> =>
-    Effect.uninterruptibleMask((restore) =>
+  readonly get = (options?: GetOptions): Effect.Effect<V, E | PoolError, Scope.Scope> => {
+    const where = this.watch.caller()
+    return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(
-        Effect.scope,
-        (scope) =>
+        Effect.context<Scope.Scope>(),
+        (context) =>
           Effect.flatMap(this.acquire(restore, this.spec.shared, options), (member) => {
-            const [lease, view] = this.lease(member)
-            return Effect.as(Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => this.end(lease, exit))), view)
+            const [lease, view] = this.lease(member, where, context)
+            const end = (exit: Exit.Exit<unknown, unknown>) => Effect.sync(() => this.end(lease, exit))
+            return Effect.as(Scope.addFinalizerExit(Context.get(context, Scope.Scope), end), view)
           })
       )
     )
+  }
 
   readonly use = <B, E2, R>(
     use: (view: V) => Effect.Effect<B, E2, R>,
     options?: GetOptions
-  ): Effect.Effect<B, E | E2 | PoolError, R> =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(this.acquire(restore, this.spec.shared, options), (member) => {
-        const [lease, view] = this.lease(member)
-        return Effect.flatMap(Effect.exit(restore(Effect.suspend(() => use(view)))), (exit) => {
-          this.end(lease, exit)
-          return exit
-        })
-      })
+  ): Effect.Effect<B, E | E2 | PoolError, R> => {
+    const where = this.watch.caller()
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(
+        this.acquire(restore, this.spec.shared, options),
+        (member) =>
+          Effect.contextWithEffect((context: Context.Context<R>) => {
+            const [lease, view] = this.lease(member, where, context)
+            return Effect.flatMap(Effect.exit(restore(Effect.suspend(() => use(view)))), (exit) => {
+              this.end(lease, exit)
+              return exit
+            })
+          })
+      )
     )
+  }
 
   readonly replace = (view: V): Effect.Effect<void, PoolError> =>
     Effect.suspend(() => {
       const lease = this.leaseOf.get(view)
       if (lease === undefined) return Effect.fail(this.fail("Released", "it was not borrowed here"))
       if (lease.fault !== undefined) return Effect.fail(lease.fault)
-      this.leases.delete(lease)
+      this.forget(lease)
       lease.fault = this.fail("Released", "the lease has ended: what it was of was replaced")
       this.revoke(lease.member)
       this.serve()
@@ -382,6 +411,10 @@ export class PoolCore<A, V extends object, E> {
     waiting: this.line.length
   }))
 
+  private tell(): void {
+    this.watch.tell(this.members.size, this.leases.size, this.line.length)
+  }
+
   // --- Opening and closing ---
 
   /** `done` hears how it went; without it, whoever has waited longest does. */
@@ -448,6 +481,7 @@ export class PoolCore<A, V extends object, E> {
   /** Closes something, which is a member no more. */
   private retire(member: Member<A>): void {
     this.members.delete(member)
+    this.tell()
     const closing = this.fork(Scope.close(member.scope, Exit.void))
     this.closings.add(closing)
     closing.addObserver(() => this.closings.delete(closing))
@@ -459,7 +493,7 @@ export class PoolCore<A, V extends object, E> {
     for (const lease of this.leases) {
       if (lease.member !== member) continue
       lease.fault = this.fail("Closed", "the pool took the lease away")
-      this.leases.delete(lease)
+      this.forget(lease)
     }
     this.unshare(member)
     this.retire(member)
@@ -477,6 +511,7 @@ export class PoolCore<A, V extends object, E> {
       this.line.delete(head)
       head.tell(Effect.fail(this.closed))
     }
+    this.tell()
     this.retireIdle()
     for (const opener of this.openers) opener.unsafeInterruptAsFork(opener.id())
   }

@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type { PoolError } from "../AmqpError.ts"
 
@@ -57,6 +58,8 @@ export class Lease<A> {
   readonly member: Member<A>
   /** Its borrower left it in a state that nobody else should find. */
   isSpoilt = false
+  /** What warns of it when it lasts for too long. */
+  watcher: Fiber.RuntimeFiber<void> | undefined
   /** Why it can be used no more. */
   fault: PoolError | undefined
   /** Gives it back early. */

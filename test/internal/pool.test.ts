@@ -6,12 +6,15 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
+import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import type { PoolError } from "../../src/AmqpError.ts"
 import * as Pool from "../../src/internal/pool.ts"
 import type { Spec } from "../../src/internal/poolMember.ts"
+import * as Metrics from "../../src/Metrics.ts"
 import type { Options } from "../../src/Pool.ts"
+import { warnings } from "../amqp091/onBroker.ts"
 
 interface Item {
   readonly id: number
@@ -571,6 +574,77 @@ describe("the end", () => {
         yield* Fiber.interrupt(waiting)
       }
     }))
+})
+
+describe("what a pool tells", () => {
+  const gauges = (pool: string) =>
+    Effect.all(
+      [Metrics.poolOpen, Metrics.poolLeases, Metrics.poolWaiting].map((gauge) =>
+        Effect.map(Metric.value(Metric.tagged(gauge, "pool", pool)), ({ value }) => value)
+      )
+    )
+
+  it.effect("is what all pools of its name have open, lent and waiting, and nothing after their end", () =>
+    Effect.gen(function*() {
+      const name = "gauged"
+      yield* Effect.scoped(Effect.gen(function*() {
+        const pool = yield* makePool({ name, limit: 2, preconnect: 1 })
+        const other = yield* makePool({ name, limit: 1 })
+        assert.deepStrictEqual(yield* gauges(name), [1, 0, 0])
+        const [a] = yield* borrowed(pool.get())
+        const [, giveB] = yield* borrowed(pool.get())
+        const [, giveC] = yield* borrowed(other.get())
+        const waiting = yield* Effect.fork(borrowed(pool.get()))
+        yield* settle
+        assert.deepStrictEqual(yield* gauges(name), [3, 3, 1])
+        yield* giveC
+        yield* pool.replace(a)
+        yield* Fiber.join(waiting)
+        assert.deepStrictEqual(yield* gauges(name), [3, 2, 0])
+        yield* giveB
+        assert.deepStrictEqual(yield* gauges(name), [3, 1, 0])
+        const late = yield* Effect.fork(borrowed(other.get({ timeout: "1 second" })))
+        yield* settle
+        yield* Fiber.join(late)
+        yield* Effect.fork(borrowed(other.get()))
+        yield* settle
+        assert.deepStrictEqual(yield* gauges(name), [3, 2, 1])
+      }))
+      assert.deepStrictEqual(yield* gauges(name), [0, 0, 0])
+    }))
+
+  it.scoped("of a lease that is held for too long is a warning, once, with who took it", () => {
+    const told: Array<string> = []
+    return Effect.gen(function*() {
+      const pool = yield* makePool({ warnAfter: "30 seconds", limit: 4 })
+      const [, giveA] = yield* borrowed(pool.get())
+      yield* TestClock.adjust("20 seconds")
+      yield* giveA
+      const takeTwo = Effect.zipRight(borrowed(pool.get()), Effect.fork(pool.use(() => Effect.never)))
+      yield* Effect.withSpan(takeTwo, "checkout")
+      yield* TestClock.adjust("29 seconds")
+      assert.deepStrictEqual(told, [])
+      yield* TestClock.adjust("1 hour")
+      assert.lengthOf(told, 2)
+      for (const line of told) {
+        assert.include(line, "Pool: things: a lease is held for longer than 30s, taken in span \"checkout\" at ")
+        assert.include(line, "pool.test.ts:")
+      }
+    }).pipe(Effect.provide(warnings(told)))
+  })
+
+  it.scoped("of leases that were replaced, taken away or ended by their user is nothing", () => {
+    const told: Array<string> = []
+    return Effect.gen(function*() {
+      const pool = yield* makePool({ warnAfter: "30 seconds", limit: 4 })
+      const [a] = yield* borrowed(pool.get())
+      yield* pool.replace(a)
+      yield* borrowed(pool.get())
+      yield* pool.forceCloseAll({ closePool: false })
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(told, [])
+    }).pipe(Effect.provide(warnings(told)))
+  })
 })
 
 describe("shared", () => {
