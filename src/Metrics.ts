@@ -1,6 +1,6 @@
 /**
- * Every metric of the library, by name. They are counted at the engine's edge by `unsafeUpdate`, never by an Effect per
- * message.
+ * Every metric of the library, by name, of all connections together. What is counted of every message is told after each
+ * read and each write of a socket, never by an Effect per message.
  *
  * @since 0.1.0
  */
@@ -16,12 +16,68 @@ import * as MetricBoundaries from "effect/MetricBoundaries"
 export const published = Metric.counter("amqp_client_published_messages", { incremental: true })
 
 /**
- * Messages delivered to consumers.
+ * Publishes that the broker confirmed, those that came back included.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const confirmed = Metric.counter("amqp_client_confirmed_messages", { incremental: true })
+
+/**
+ * Publishes that the broker refused by a nack.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const nacked = Metric.counter("amqp_client_nacked_messages", { incremental: true })
+
+/**
+ * Mandatory messages that came back.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const returned = Metric.counter("amqp_client_returned_messages", { incremental: true })
+
+/**
+ * Publishes that ended without an answer of the broker: refused, given up, not in time, or of an unknown outcome.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const publishFailed = Metric.counter("amqp_client_failed_publishes", { incremental: true })
+
+/**
+ * Publishes that the broker has not answered for yet.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const unconfirmed = Metric.gauge("amqp_client_unconfirmed_messages")
+
+/**
+ * Messages delivered to consumers, or fetched by a get.
  *
  * @since 0.1.0
  * @category metrics
  */
 export const consumed = Metric.counter("amqp_client_consumed_messages", { incremental: true })
+
+/**
+ * Deliveries that were acknowledged.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const acknowledged = Metric.counter("amqp_client_acknowledged_messages", { incremental: true })
+
+/**
+ * Deliveries that were rejected or nacked, put back into their queue or not.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const rejected = Metric.counter("amqp_client_rejected_messages", { incremental: true })
 
 /**
  * Settlements that were not carried out: the delivery was settled before, its channel's life had ended, or it was
@@ -39,6 +95,46 @@ export const unsettled = Metric.counter("amqp_client_stale_settlements", { incre
  * @category metrics
  */
 export const undecodable = Metric.counter("amqp_client_undecodable_messages", { incremental: true })
+
+/**
+ * Connections that are open: their sockets, and everything on them.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const connections = Metric.gauge("amqp_client_connections")
+
+/**
+ * Channels that are open.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const channels = Metric.gauge("amqp_client_channels")
+
+/**
+ * Octets written to sockets, handshakes and heartbeats included.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const sentBytes = Metric.counter("amqp_client_sent_bytes", { incremental: true })
+
+/**
+ * Octets read from sockets, handshakes and heartbeats included.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const receivedBytes = Metric.counter("amqp_client_received_bytes", { incremental: true })
+
+/**
+ * For how many milliseconds brokers blocked publishes, counted when that is over.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const blockedTime = Metric.counter("amqp_client_blocked_milliseconds", { incremental: true })
 
 /**
  * Sockets opened after the first one of their connection.

@@ -65,6 +65,8 @@ export class Output {
   private start = 0
   private queued = 0
   private unwritten = 0
+  /** How many octets have gone to the pipe so far. */
+  handedOver = 0
   /** Counts what was put behind anything else, and what was handed over. */
   private changes = 0
   private readonly framing: BodyFraming
@@ -288,6 +290,7 @@ export class Output {
 
   private write(sink: Sink, bytes: Uint8Array, reusable?: Uint8Array): boolean {
     this.unwritten += bytes.length
+    this.handedOver += bytes.length
     return sink.write(bytes, () => {
       this.unwritten -= bytes.length
       if (reusable !== undefined && reusable.length === bufferSize && spares.length < spareBuffers) {

@@ -28,6 +28,8 @@ export class SendWindow<A, E> {
   private open = 0
   /** Up to here there may be some that were given up without an answer, which may still come. */
   private expiredThrough = 0
+  /** How many have been settled so far, by whatever answer. */
+  settled = 0
   /** Numbers before a reset and after it are not the same numbers. */
   private epoch = 0
 
@@ -154,6 +156,7 @@ export class SendWindow<A, E> {
     const failure = this.failures[slot] ?? (fault === undefined ? undefined : fault(item))
     this.clear(slot)
     this.open--
+    this.settled++
     this.advance()
     if (failure === undefined) waiter.done()
     else waiter.failed(failure)

@@ -576,14 +576,14 @@ describe("the end", () => {
     }))
 })
 
-describe("what a pool tells", () => {
-  const gauges = (pool: string) =>
-    Effect.all(
-      [Metrics.poolOpen, Metrics.poolLeases, Metrics.poolWaiting].map((gauge) =>
-        Effect.map(Metric.value(Metric.tagged(gauge, "pool", pool)), ({ value }) => value)
-      )
+const gauges = (pool: string) =>
+  Effect.all(
+    [Metrics.poolOpen, Metrics.poolLeases, Metrics.poolWaiting].map((gauge) =>
+      Effect.map(Metric.value(Metric.tagged(gauge, "pool", pool)), ({ value }) => value)
     )
+  )
 
+describe("what a pool tells", () => {
   it.effect("is what all pools of its name have open, lent and waiting, and nothing after their end", () =>
     Effect.gen(function*() {
       const name = "gauged"

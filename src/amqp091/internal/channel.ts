@@ -11,6 +11,8 @@ import type { CallError } from "../../AmqpError.ts"
 import { ChannelError, FrameError, OperationTimeout } from "../../AmqpError.ts"
 import { bounded } from "../../internal/bounded.ts"
 import { Events } from "../../internal/events.ts"
+import { tally } from "../../internal/tally.ts"
+import * as Metrics from "../../Metrics.ts"
 import type { Returned } from "../Channel.ts"
 import * as Method from "../Method.ts"
 import type { BasicProperties } from "../Properties.ts"
@@ -244,6 +246,7 @@ export class ChannelCore implements ChannelOnSocket {
 
   private opened(): void {
     this.status = "open"
+    Metrics.channels.unsafeModify(1, Metrics.noTags)
     this.consumers.opened()
     for (const resume of this.openWaiters.splice(0)) resume()
     this.calls.opened()
@@ -291,6 +294,7 @@ export class ChannelCore implements ChannelOnSocket {
   /** The life is over: its deliveries are stale, its number is not ours any more. */
   private down(fault: CallError): void {
     this.lostBy = fault
+    if (this.status === "open") Metrics.channels.unsafeModify(-1, Metrics.noTags)
     this.status = "down"
     this.writer.number = 0
     this.consumers.keepPlaces()
@@ -453,6 +457,7 @@ export class ChannelCore implements ChannelOnSocket {
       case "BasicGetOk":
         return this.taken(method, properties, body)
       case "BasicReturn":
+        Metrics.returned.unsafeUpdate(1, Metrics.noTags)
         if (this.publishing.returned(method, properties)) return
         if (this.settings.resident?.returned(method, properties) !== true) this.cameBack(method, properties, body)
         return
@@ -484,6 +489,7 @@ export class ChannelCore implements ChannelOnSocket {
     if (this.repeats(method)) return
     const delivery = new DeliveryRecord(this.settling, method, "", noAck, properties, body)
     this.settling.add(delivery)
+    tally.consumed++
     this.answered({ method, delivery })
     if (!awaited) this.settling.giveBack(delivery)
   }

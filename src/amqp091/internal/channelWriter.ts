@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import { FrameError } from "../../AmqpError.ts"
-import * as Metrics from "../../Metrics.ts"
+import { tally } from "../../internal/tally.ts"
 import * as Method from "../Method.ts"
 import type { ChannelHost } from "./channelHost.ts"
 import type { Outgoing } from "./publishing.ts"
@@ -43,7 +43,7 @@ export class ChannelWriter {
     const { socket } = this.host
     if (socket === undefined) return undefined
     const fault = socket.engine.sendContent(this.number, outgoing.method, outgoing.properties, outgoing.body)
-    if (fault === undefined) Metrics.published.unsafeUpdate(1, Metrics.noTags)
+    if (fault === undefined) tally.published++
     if (urgent) socket.hurry()
     else socket.flush()
     return fault

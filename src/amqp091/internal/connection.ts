@@ -291,6 +291,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     if (this.epoch > 1) Metrics.reconnects.unsafeUpdate(1, Metrics.noTags)
     if (this.closing !== undefined) return
     this.isUp = true
+    Metrics.connections.unsafeModify(1, Metrics.noTags)
     this.state.unsafeSet(this.isBlocked ? this.blockedState : { _tag: "Open", endpoint, epoch: this.epoch })
   }
 
@@ -299,9 +300,9 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     const hasLeft = this.socket !== undefined && this.left === this.socket && this.closing === undefined
     const fault = hasLeft ? new ConnectionLost({ reason: "Left", endpoint }) : this.faultOf(endpoint, end)
     this.socket = undefined
+    if (this.isUp) Metrics.connections.unsafeModify(-1, Metrics.noTags)
     this.isUp = false
-    this.isBlocked = false
-    this.blockedAt = Infinity
+    this.noLongerBlocked()
     this.closeDeadline = Infinity
     this.carried = []
     const culprit = end._tag === "Closed" ? Method.nameOf(end.close.classId, end.close.methodId) : undefined
@@ -418,9 +419,14 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     if (this.closing === undefined && this.isUp) this.state.unsafeSet(this.blockedState)
   }
 
-  private unblocked(): void {
+  private noLongerBlocked(): void {
+    if (this.isBlocked) Metrics.blockedTime.unsafeUpdate(this.now() - this.blockedAt, Metrics.noTags)
     this.isBlocked = false
     this.blockedAt = Infinity
+  }
+
+  private unblocked(): void {
+    this.noLongerBlocked()
     if (this.closing === undefined && this.isUp) {
       this.state.unsafeSet({ _tag: "Open", endpoint: this.dialled?.endpoint ?? "", epoch: this.epoch })
     }

@@ -11,7 +11,7 @@ import * as Option from "effect/Option"
 import type { CallError } from "../../AmqpError.ts"
 import { ChannelError, ConsumerCancelled } from "../../AmqpError.ts"
 import { bounded } from "../../internal/bounded.ts"
-import * as Metrics from "../../Metrics.ts"
+import { tally } from "../../internal/tally.ts"
 import type * as Method from "../Method.ts"
 import type { BasicProperties } from "../Properties.ts"
 import type { Reply } from "./calls.ts"
@@ -19,8 +19,6 @@ import type { Consumer } from "./consumer.ts"
 import { DeliveryRecord } from "./delivery.ts"
 import { isHeld } from "./reopening.ts"
 import type { Settling } from "./settling.ts"
-
-const noTags: [] = []
 
 /** What a channel does for its consumers. @internal */
 export interface ConsumersHost {
@@ -143,7 +141,7 @@ export class Consumers {
   }
 
   delivered(method: Method.BasicDeliver, properties: BasicProperties, body: Uint8Array): void {
-    Metrics.consumed.unsafeUpdate(1, noTags)
+    tally.consumed++
     const consumer = this.byTag.get(method.consumerTag)
     const noAck = consumer?.settings.noAck === true
     const delivery = new DeliveryRecord(this.settling, method, method.consumerTag, noAck, properties, body)

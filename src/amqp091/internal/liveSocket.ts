@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import type { FrameError } from "../../AmqpError.ts"
 import { ConnectionClosed, ConnectionLost } from "../../AmqpError.ts"
 import { Flusher } from "../../internal/flusher.ts"
+import { report, tally } from "../../internal/tally.ts"
 import type { Pipe } from "../../Transport.ts"
 import type { DecodeOptions } from "../FieldTable.ts"
 import * as Frame from "../Frame.ts"
@@ -58,6 +59,7 @@ export class LiveSocket implements EngineHandler<BasicProperties> {
   private readonly arrived: Array<Method.Method> = []
   private end: SocketEnd | undefined
   private readonly endWaiters = new Set<() => void>()
+  private counted = 0
 
   constructor(options: LiveSocketOptions) {
     this.pipe = options.pipe
@@ -73,18 +75,31 @@ export class LiveSocket implements EngineHandler<BasicProperties> {
     this.flusher = new Flusher(
       options.pipe,
       this.engine.output,
-      () => this.listener?.onSpace(),
+      () => {
+        this.count()
+        this.listener?.onSpace()
+      },
       () => this.engine.heartbeats.sent(this.now())
     )
     this.engine.heartbeats.touch(this.now())
     this.pipe.start({
       onData: (bytes, start, end) => {
+        tally.receivedBytes += end - start
         this.engine.receive(bytes, start, end, this.now())
+        report()
         if (this.engine.output.unflushed > 0) this.flush()
       },
       onDrain: () => this.flusher.drained(),
       onClose: (cause) => this.finish({ _tag: "Socket", cause })
     })
+  }
+
+  /** What was written becomes metrics. */
+  private count(): void {
+    const { handedOver } = this.engine.output
+    tally.sentBytes += handedOver - this.counted
+    this.counted = handedOver
+    report()
   }
 
   /** From now on `listener` hears everything. */
@@ -124,6 +139,7 @@ export class LiveSocket implements EngineHandler<BasicProperties> {
     // What explains the end to the peer (close, close-ok) still goes out; then the pipe goes with its scope.
     this.flusher.now()
     this.flusher.close()
+    this.count()
     if (end._tag === "Socket" || end._tag === "Heartbeat" || end._tag === "BlockedTimeout") this.pipe.destroy()
     else this.pipe.end()
     const waiting = this.waiting

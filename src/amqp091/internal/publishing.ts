@@ -9,6 +9,8 @@ import type { CallError, ChannelError, ConfirmError, FrameError } from "../../Am
 import { OperationTimeout, OutcomeUnknown, PublishNacked, PublishReturned } from "../../AmqpError.ts"
 import type { Waiter } from "../../internal/sendWindow.ts"
 import { SendWindow } from "../../internal/sendWindow.ts"
+import { tally } from "../../internal/tally.ts"
+import * as Metrics from "../../Metrics.ts"
 import type { Message } from "../Message.ts"
 import { toBasicProperties, toBytes } from "../Message.ts"
 import type * as Method from "../Method.ts"
@@ -49,8 +51,17 @@ export const toOutgoing = (message: Message): Outgoing => ({
 const nacked = ({ method }: Outgoing): ConfirmError =>
   new PublishNacked({ exchange: method.exchange, routingKey: method.routingKey })
 
-const unknown = (reason: OutcomeUnknown["reason"], cause?: unknown) => ({ method }: Outgoing): ConfirmError =>
-  new OutcomeUnknown({ reason, exchange: method.exchange, routingKey: method.routingKey, cause })
+const publishFailed = (): void => Metrics.publishFailed.unsafeUpdate(1, Metrics.noTags)
+
+const unknown = (reason: OutcomeUnknown["reason"], cause?: unknown) => ({ method }: Outgoing): ConfirmError => {
+  publishFailed()
+  return new OutcomeUnknown({ reason, exchange: method.exchange, routingKey: method.routingKey, cause })
+}
+
+const fail = (waiter: PublishWaiter, error: ConfirmError): void => {
+  publishFailed()
+  waiter.failed(error)
+}
 
 /** What a channel does for its publishes. @internal */
 export interface Carrier {
@@ -80,6 +91,7 @@ export class Publishing implements Starving {
   private readonly atEnd: PublishingOptions["atEnd"]
   private waiting: Array<Waiting> = []
   private idle: Array<() => void> = []
+  private counted = 0
 
   constructor(host: ChannelHost, carrier: Carrier, options: PublishingOptions) {
     this.host = host
@@ -90,6 +102,11 @@ export class Publishing implements Starving {
 
   get unconfirmed(): number {
     return this.window?.unanswered ?? 0
+  }
+
+  private count(): void {
+    tally.unconfirmed += this.unconfirmed - this.counted
+    this.counted = this.unconfirmed
   }
 
   /** Nothing waits, and everything is answered for. */
@@ -137,10 +154,11 @@ export class Publishing implements Starving {
   private transmit(outgoing: Outgoing, waiter: PublishWaiter): void {
     const { window } = this
     const fault = this.carrier.transmit(outgoing, window !== undefined && window.unanswered === 0)
-    if (fault !== undefined) return waiter.failed(refusedLocally("basic.publish", fault))
+    if (fault !== undefined) return fail(waiter, refusedLocally("basic.publish", fault))
     if (window === undefined) return waiter.done()
     const now = this.host.now()
     window.push(outgoing, waiter, now)
+    this.count()
     this.host.due(now + this.host.publishTimeoutMillis)
     this.host.readingMayChange()
   }
@@ -148,7 +166,9 @@ export class Publishing implements Starving {
   /** The broker answers for one publish or for all up to it; `false` when nothing awaits it. */
   confirmed(tag: number, multiple: boolean, ack: boolean): boolean {
     if (this.window === undefined) return false
+    const { settled } = this.window
     const known = this.window.answer(tag, multiple, ack ? undefined : nacked)
+    tally[ack ? "confirmed" : "nacked"] += this.window.settled - settled
     this.release()
     this.settled()
     return known
@@ -170,7 +190,9 @@ export class Publishing implements Starving {
 
   /** The broker closed the channel over a publish: fails the one it must have been, which is never sent again. */
   poisoned(error: ChannelError): boolean {
-    return this.window !== undefined && this.window.failFirst(culpritOf(error), error)
+    const found = this.window !== undefined && this.window.failFirst(culpritOf(error), error)
+    if (found) publishFailed()
+    return found
   }
 
   /**
@@ -178,7 +200,7 @@ export class Publishing implements Starving {
    * unknown.
    */
   interrupted(cause: CallError): number {
-    if (this.atEnd === "drop") { for (const { waiter } of this.waiting.splice(0)) waiter.failed(cause) }
+    if (this.atEnd === "drop") { for (const { waiter } of this.waiting.splice(0)) fail(waiter, cause) }
     if (this.window === undefined) return 0
     const rest = this.window.reset()
     const keeps = this.atEnd === "resend"
@@ -203,7 +225,8 @@ export class Publishing implements Starving {
     for (const { deadline, outgoing, waiter } of this.waiting.splice(0)) {
       // What is to be sent again was sent once: whether the broker has it is not known.
       if (deadline === Infinity) unanswered++
-      waiter.failed(deadline === Infinity ? unknown("Lost", error)(outgoing) : error)
+      if (deadline === Infinity) waiter.failed(unknown("Lost", error)(outgoing))
+      else fail(waiter, error)
     }
     this.settled()
     return unanswered
@@ -225,13 +248,14 @@ export class Publishing implements Starving {
       const late = this.waiting.filter((each) => each.deadline <= now)
       this.waiting = this.waiting.filter((each) => each.deadline > now)
       const error = new OperationTimeout({ operation: "basic.publish", limit: this.host.publishTimeout })
-      for (const { waiter } of late) waiter.failed(error)
+      for (const { waiter } of late) fail(waiter, error)
     }
     this.release()
     this.settled()
   }
 
   private settled(): void {
+    this.count()
     if (this.idle.length === 0 || !this.isIdle) return
     for (const resume of this.idle.splice(0)) resume()
   }

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Order from "effect/Order"
 import type { SettleError } from "../../AmqpError.ts"
 import { Numbered } from "../../internal/numbered.ts"
+import { tally } from "../../internal/tally.ts"
 import * as Metrics from "../../Metrics.ts"
 import type * as Method from "../Method.ts"
 import type { DeliveryRecord, Settlement, Settler } from "./delivery.ts"
@@ -84,14 +85,16 @@ export class Settling implements Settler {
   }
 
   settle(delivery: DeliveryRecord, settlement: Settlement): void {
-    this.settled(delivery)
+    this.settled(delivery, settlement)
     const deliveryTag = delivery.deliveryTag
     // A stream takes nothing back: RabbitMQ closes the connection over a nack or reject (540).
     this.send(delivery.ofStream ? "ack" : settlement, deliveryTag, false)
   }
 
-  private settled(delivery: DeliveryRecord): void {
+  private settled(delivery: DeliveryRecord, settlement: Settlement): void {
     delivery.settled = true
+    if (settlement === "ack") tally.acknowledged++
+    else tally.rejected++
     this.unsettled.delete(delivery.deliveryTag)
     this.provisional?.push(delivery)
   }
@@ -132,7 +135,7 @@ export class Settling implements Settler {
     let last = 0
     for (let delivery = this.unsettled.first; delivery !== undefined; delivery = this.unsettled.first) {
       if ((delivery.ofStream && settlement !== "ack") || !belongs(delivery.deliveryTag)) break
-      this.settled(delivery)
+      this.settled(delivery, settlement)
       last = delivery.deliveryTag
     }
     if (last > 0) this.send(settlement, last, true)
