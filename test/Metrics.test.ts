@@ -118,6 +118,12 @@ describe("Metrics", () => {
       assert.deepInclude((yield* read).gauges, { unconfirmed: 1 })
       const given = added(Effect.zipRight(TestClock.adjust("1 minute"), Fiber.join(waiting)))
       assert.deepStrictEqual(yield* given, { publishFailed: 1, unconfirmed: -1 })
+      yield* broker.loseNext(2)
+      yield* channel.offer(q)
+      yield* channel.offer(q)
+      yield* pass
+      const cut = added(Effect.zipRight(broker.dropConnections, TestClock.adjust("1 second")))
+      assert.deepStrictEqual(yield* cut, { publishFailed: 2, unconfirmed: -2, reconnects: 1 })
     }).pipe(Effect.provide(Live)))
 
   it.scoped("a delivery is consumed, and then acknowledged or rejected, one by one or many in a frame", () =>

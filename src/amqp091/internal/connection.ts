@@ -12,6 +12,7 @@ import type { CallError, ConnectError, FrameError, RecoverableError } from "../.
 import { ConnectionClosed, ConnectionLost, NotReady, OperationTimeout } from "../../AmqpError.ts"
 import type { Cell } from "../../internal/cell.ts"
 import type { Fork } from "../../internal/forks.ts"
+import { report } from "../../internal/tally.ts"
 import type { Timed } from "../../internal/timer.ts"
 import { Timer } from "../../internal/timer.ts"
 import * as Metrics from "../../Metrics.ts"
@@ -548,6 +549,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   tick(now: number, late: number): void {
     Metrics.timerLag.unsafeUpdate(late, Metrics.noTags)
     for (const channel of this.channels) channel.tick(now)
+    report()
     const { socket } = this
     if (socket === undefined) return
     // We slept too long ourselves, so what the peer sent may lie unread: read first, then judge its silence.

@@ -139,13 +139,13 @@ export class LiveSocket implements EngineHandler<BasicProperties> {
     // What explains the end to the peer (close, close-ok) still goes out; then the pipe goes with its scope.
     this.flusher.now()
     this.flusher.close()
-    this.count()
     if (end._tag === "Socket" || end._tag === "Heartbeat" || end._tag === "BlockedTimeout") this.pipe.destroy()
     else this.pipe.end()
     const waiting = this.waiting
     this.waiting = undefined
     waiting?.(Effect.fail(end))
     this.listener?.onEnd(end)
+    this.count()
     for (const waiter of this.endWaiters) waiter()
     this.endWaiters.clear()
   }
