@@ -14,7 +14,7 @@ import * as Effect from "effect/Effect"
  * @since 0.1.0
  * @category models
  */
-export type Encoding = PortableEncoding | "br"
+export type Encoding = PortableEncoding | "br" | "zstd"
 
 /**
  * Those that need no service.
@@ -61,6 +61,8 @@ export interface Codec {
 export class Compression extends Context.Tag("effect-amqp/Compression")<Compression, {
   /** Brotli. */
   readonly br: Codec
+  /** Zstandard (RFC 8878), where the runtime has it. */
+  readonly zstd?: Codec | undefined
 }>() {}
 
 const concat = (chunks: ReadonlyArray<Uint8Array>, size: number): Uint8Array => {

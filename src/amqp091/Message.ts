@@ -213,12 +213,16 @@ export interface CompressOptions<E extends Encoding> {
 }
 
 /**
- * A compressed codec: "br" needs the service `Compression`.
+ * A compressed codec: "br" and "zstd" need the service `Compression`. Where the runtime has no zstd, as Node before 22.15,
+ * that is refused (`ContentEncoding`).
  *
  * @since 0.1.0
  * @category models
  */
-export type CompressedContent<A, R, E extends Encoding> = Content<A, R | ("br" extends E ? Compression : never)>
+export type CompressedContent<A, R, E extends Encoding> = Content<
+  A,
+  R | ("br" extends E ? Compression : never) | ("zstd" extends E ? Compression : never)
+>
 
 /**
  * The same contents, compressed on the wire. A delivery that is not compressed is taken as it is; one in an encoding that is

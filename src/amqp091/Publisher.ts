@@ -145,7 +145,7 @@ export interface Options<A, R = never, G extends Guarantee = Guarantee> {
   readonly routingKey?: string | ((value: A) => string) | undefined
   readonly content: Content<A, R>
   /**
-   * Compresses contents: short for `Message.compressed`, which has "br" too. Default: as the codec has it.
+   * Compresses contents: short for `Message.compressed`, which has "br" and "zstd" too. Default: as the codec has it.
    */
   readonly contentEncoding?: PortableEncoding | undefined
   /** Default: "confirmed". */

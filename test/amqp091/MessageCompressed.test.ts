@@ -131,6 +131,41 @@ describe("Message.compressed", () => {
     }))
 })
 
+describe("zstd", () => {
+  const zstd = Message.compressed(Message.text, { encoding: "zstd" })
+
+  it.effect("is the service's, and accepted where it is asked for", () =>
+    Effect.gen(function*() {
+      const written = yield* zstd.encode(text)
+      assert.strictEqual(yield* zstd.decode(delivery(written as Uint8Array, "zstd")), text)
+      const less = Message.compressed(Message.text, { accept: ["zstd"], limit: bytes.length - 1 })
+      const large = yield* Effect.flip(less.decode(delivery(written as Uint8Array, "zstd")))
+      assert.strictEqual(large.reason, "Size")
+      const refused = yield* Effect.flip(Message.compressed(Message.text).decode(delivery(bytes, "zstd")))
+      assert.include(refused.message, "zstd")
+    }).pipe(
+      "zstdCompress" in Zlib
+        ? Effect.provide(NodeCompression.layer)
+        // Somebody else's, of another format: which one is asked for is what is to be seen.
+        : Effect.provideService(Compression.Compression, { br: Compression.gzip, zstd: Compression.deflate })
+    ))
+
+  it.effect("is refused both ways, typed, by a runtime that has none", () =>
+    Effect.gen(function*() {
+      const writing = yield* Effect.flip(zstd.encode(text))
+      assert.deepInclude({ ...writing }, { _tag: "ContentError", reason: "ContentEncoding", operation: "encode" })
+      assert.include(writing.message, "this runtime has no zstd")
+      const reading = yield* Effect.flip(zstd.decode(delivery(bytes, "zstd")))
+      assert.deepInclude({ ...reading }, { _tag: "ContentError", reason: "ContentEncoding", operation: "decode" })
+      assert.include(reading.message, "this runtime has no zstd")
+    }).pipe(Effect.provideService(Compression.Compression, { br: Compression.gzip })))
+
+  it.effect("of Node is there when `node:zlib` has it", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* Compression.Compression).zstd !== undefined, "zstdCompress" in Zlib)
+    }).pipe(withNode))
+})
+
 describe("Publisher, contentEncoding", () => {
   it.scopedLive("compresses contents, and says so", () =>
     Effect.gen(function*() {

@@ -19,10 +19,13 @@ const encoder = new TextEncoder()
 
 const portable: ReadonlyArray<Encoding> = ["gzip", "deflate"]
 
+/** What this runtime does not have. */
+const missing = "missing"
+
 const use = <A, E>(
   encoding: Encoding,
   run: (codec: Codec) => Effect.Effect<A, E>
-): Effect.Effect<A, E, Compression> => {
+): Effect.Effect<A, E | typeof missing, Compression> => {
   switch (encoding) {
     case "gzip":
       return run(gzip)
@@ -30,6 +33,11 @@ const use = <A, E>(
       return run(deflate)
     case "br":
       return Effect.flatMap(Compression, ({ br }) => run(br))
+    case "zstd":
+      return Effect.flatMap(
+        Compression,
+        ({ zstd }): Effect.Effect<A, E | typeof missing> => zstd === undefined ? Effect.fail(missing) : run(zstd)
+      )
   }
 }
 
@@ -42,8 +50,10 @@ export const compressed = <A, R, E extends Encoding = "gzip">(
   const accept = new Set<string>(options.accept ?? [...portable, encoding])
   const limit = options.limit ?? usualLimit
   const { contentType } = content
-  const fault = (reason: ContentReason, text: string) =>
-    new ContentError({ reason, operation: "decode", contentType, text, issues: [] })
+  const fault = (reason: ContentReason, text: string, operation: "decode" | "encode" = "decode") =>
+    new ContentError({ reason, operation, contentType, text, issues: [] })
+  const lacking = (name: string, operation: "decode" | "encode") =>
+    fault("ContentEncoding", `this runtime has no ${name}`, operation)
   const codec: Content<A, R | Compression> = {
     contentType,
     contentEncoding: encoding,
@@ -51,6 +61,8 @@ export const compressed = <A, R, E extends Encoding = "gzip">(
       Effect.flatMap(
         content.encode(value),
         (plain) => use(encoding, ({ compress }) => compress(typeof plain === "string" ? encoder.encode(plain) : plain))
+      ).pipe(
+        Effect.mapError((error) => error === missing ? lacking(encoding, "encode") : error)
       ),
     decode: (delivery) => {
       const given = delivery.properties.contentEncoding?.toLowerCase() ?? ""
@@ -59,13 +71,17 @@ export const compressed = <A, R, E extends Encoding = "gzip">(
       const name = given === "x-gzip" ? "gzip" : given
       if (!accept.has(name)) return Either.left(fault("ContentEncoding", `the content's encoding is "${given}"`))
       return use(name as Encoding, ({ decompress }) => decompress(delivery.content, limit)).pipe(
-        Effect.mapError((error) => fault(error.reason === "Size" ? "Size" : "ContentEncoding", error.message)),
+        Effect.mapError((error) =>
+          error === missing
+            ? lacking(name, "decode")
+            : fault(error.reason === "Size" ? "Size" : "ContentEncoding", error.message)
+        ),
         Effect.flatMap((bytes) =>
           content.decode({ content: bytes, properties: { ...delivery.properties, contentEncoding: undefined } })
         )
       )
     }
   }
-  // Only "br" asks for the service.
+  // Only "br" and "zstd" ask for the service.
   return codec as CompressedContent<A, R, E>
 }
