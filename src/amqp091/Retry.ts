@@ -1,23 +1,29 @@
 /**
  * Retry ladders: a message whose handler failed waits in a queue of its own for each delay, comes back, and is parked in
  * the end. Delays are the broker's (TTL and dead-lettering, no plugin), so they outlive the program. A ladder is a plain
- * value: queues to be declared, and a policy for `Consumer.run`.
+ * value: queues to be declared, and a policy for `Consumer.run`. Where RabbitMQ has its plugin for delayed messages,
+ * each message may have a delay of its own.
  *
  * @since 0.1.0
  */
 import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
 import type * as Scope from "effect/Scope"
-import type { CallError } from "../AmqpError.ts"
+import type { CallError, ConnectError } from "../AmqpError.ts"
+import { isConnectionError } from "../AmqpError.ts"
 import type { DurationText } from "../Reconnect.ts"
+import * as Reconnect from "../Reconnect.ts"
 import * as Arguments from "./Arguments.ts"
-import type { QueueDeclareOptions } from "./Channel.ts"
+import type { ExchangeDeclareOptions, QueueDeclareOptions } from "./Channel.ts"
 import * as Channel from "./Channel.ts"
-import type { Connection } from "./Connection.ts"
+import { Connection } from "./Connection.ts"
 import type { Settlement } from "./Consumer.ts"
 import type { FieldTable } from "./FieldTable.ts"
+import { refused } from "./internal/consuming.ts"
 import type { Delivery, Message } from "./Message.ts"
+import * as Method from "./Method.ts"
 
 /**
  * @since 0.1.0
@@ -201,3 +207,68 @@ export const onFailure = (
       )
     )
   })
+
+// --- Exchanges that delay ---
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface DelayedExchange extends Omit<ExchangeDeclareOptions, "type" | "passive" | "noWait"> {
+  /** How it routes once the delay is over. */
+  readonly type: "direct" | "fanout" | "topic" | "headers" | (string & {})
+}
+
+const closedOver = (fault: unknown): boolean =>
+  isConnectionError(fault) && fault._tag === "ConnectionClosed" && fault.code === Method.ReplyCode.commandInvalid
+
+/**
+ * Declares an exchange that delays each message by its own time ({@link delayed}): type `x-delayed-message`, of RabbitMQ's
+ * plugin rabbitmq_delayed_message_exchange. It comes back after a loss, as all that is declared.
+ *
+ * A broker without the plugin closes the connection that asks for it (503). So another one asks first, for as long as that
+ * takes: then this fails `ChannelError` `Refused`, and the connection goes on. Fails `ConnectError` when that one cannot be
+ * opened.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const declareDelayed = (
+  exchange: DelayedExchange
+): Effect.Effect<void, CallError | ConnectError, Connection> =>
+  Effect.gen(function*() {
+    const connection = yield* Connection
+    const declare = Effect.flatMap(Channel.shared, (channel) =>
+      channel.exchangeDeclare({
+        ...exchange,
+        type: "x-delayed-message",
+        arguments: { ...exchange.arguments, ...Arguments.exchange({ delayedType: exchange.type }) }
+      }))
+    yield* connection.clone({ reconnect: Reconnect.none, lazy: false }).pipe(
+      Effect.flatMap((other) => Effect.provideService(declare, Connection, other)),
+      Effect.scoped,
+      Effect.catchIf(closedOver, () =>
+        Effect.fail(
+          refused("exchange.declare", "the broker has no exchanges of type x-delayed-message: its plugin is missing")
+        ))
+    )
+    yield* declare
+  })
+
+/**
+ * A message that an exchange of {@link declareDelayed} keeps for a time before it routes it: header `x-delay`, in whole
+ * milliseconds, rounded up. The broker keeps no more than 2^32 - 1 of them, some 49 days, and returns what is mandatory.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const delayed: {
+  (delay: DurationText): (message: Message) => Message
+  (message: Message, delay: DurationText): Message
+} = dual(2, (message: Message, delay: DurationText): Message => ({
+  ...message,
+  properties: {
+    ...message.properties,
+    headers: { ...message.properties?.headers, "x-delay": Math.ceil(Duration.toMillis(delay)) }
+  }
+}))

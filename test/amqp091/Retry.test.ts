@@ -1,13 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
 import * as Channel from "../../src/amqp091/Channel.ts"
+import * as Connection from "../../src/amqp091/Connection.ts"
 import * as Consumer from "../../src/amqp091/Consumer.ts"
 import * as Death from "../../src/amqp091/Death.ts"
 import * as Message from "../../src/amqp091/Message.ts"
 import * as Retry from "../../src/amqp091/Retry.ts"
+import * as Broker from "../../src/broker/Broker.ts"
+import { layerMemory } from "../harness/scriptedPeer.ts"
 import { drained, Embedded, look, pass, warnings } from "./onBroker.ts"
+import { connected, openOn } from "./scripted.ts"
 
 const logs: Array<string> = []
 const quietly = Effect.provide(warnings(logs))
@@ -156,6 +161,52 @@ describe("Retry.onFailure", () => {
       assert.strictEqual(count, 3)
       yield* Effect.fork(Fiber.interrupt(consumer))
     }).pipe(quietly, Effect.provide(Embedded)))
+})
+
+describe("Retry.declareDelayed", () => {
+  it.scoped("is refused, typed, where the plugin is missing, and the connection goes on", () =>
+    Effect.gen(function*() {
+      const connection = yield* Connection.Connection
+      const fault = yield* Effect.flip(Retry.declareDelayed({ exchange: "later", type: "topic" }))
+      assert(fault._tag === "ChannelError")
+      assert.deepInclude({ ...fault }, { reason: "Refused", code: 0, method: "exchange.declare" })
+      assert.include(fault.text, "plugin")
+      assert.strictEqual((yield* connection.info).epoch, 1)
+      assert.lengthOf(yield* (yield* Broker.Broker).connections, 1)
+    }).pipe(Effect.provide(Embedded)))
+
+  it.effect("asks on a connection of its own, then declares with how it routes", () =>
+    Effect.gen(function*() {
+      const { accept, connection, peer } = yield* connected()
+      const declaring = yield* openOn(
+        connection,
+        Retry.declareDelayed({ exchange: "later", type: "topic", arguments: { "x-more": 1 } })
+      )
+      const asked = yield* accept
+      yield* asked.handshake()
+      for (const each of [asked, peer]) {
+        yield* each.expect("ChannelOpen")
+        yield* each.send(1, { _tag: "ChannelOpenOk" })
+        const method = yield* each.expect("ExchangeDeclare")
+        assert.deepInclude(method, { exchange: "later", type: "x-delayed-message", durable: true, passive: false })
+        assert.deepStrictEqual(method.arguments, { "x-more": 1, "x-delayed-type": "topic" })
+        yield* each.send(1, { _tag: "ExchangeDeclareOk" })
+        if (each === asked) {
+          yield* each.expect("ConnectionClose")
+          yield* each.send(0, { _tag: "ConnectionCloseOk" })
+        }
+      }
+      yield* Fiber.join(declaring)
+      // Nobody would answer the goodbye.
+      yield* peer.cut
+    }).pipe(Effect.scoped, Effect.provide(layerMemory)))
+
+  it("keeps a message for its own time, in whole milliseconds", () => {
+    const message = { routingKey: "k", content: "x", properties: { persistent: true, headers: { n: 1 } } }
+    const expected = { ...message, properties: { persistent: true, headers: { n: 1, "x-delay": 1001 } } }
+    assert.deepStrictEqual(Retry.delayed(message, Duration.millis(1000.5)), expected)
+    assert.deepStrictEqual(Retry.delayed(Duration.millis(1000.5))(message), expected)
+  })
 })
 
 describe("Death", () => {

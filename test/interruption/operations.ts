@@ -492,8 +492,10 @@ const connectionPoolModule: Members<typeof ConnectionPool, "TypeId" | "Connectio
 
 const ladderOf = (queue: string) => Retry.ladder({ queue, delays: ["1 millis"], parkingLot: `${queue}.parked` })
 
-const retryModule: Members<typeof Retry, "ladder" | "attempts"> = {
+const retryModule: Members<typeof Retry, "ladder" | "attempts" | "delayed"> = {
   declare: ({ fresh }) => Retry.declare(ladderOf(fresh)),
+  // There is no plugin here: it ends with a refusal.
+  declareDelayed: ({ fresh }) => Effect.flip(Retry.declareDelayed({ exchange: fresh, type: "topic" })),
   onFailure: ({ queue, spare }) =>
     Effect.gen(function*() {
       const policy = yield* Retry.onFailure({ ...ladderOf(queue), steps: [{ queue: spare, delay: Duration.zero }] })
