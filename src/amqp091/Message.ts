@@ -200,6 +200,24 @@ export const text: Content<string> = content.text
 export const bytes: Content<Uint8Array> = content.bytes
 
 /**
+ * Reads what any of these reads, asked in order: one that refuses the content type leaves the message to the next, and what
+ * all refuse is refused (`ContentType`). A message that names no type is the first one's, and so is what is published.
+ *
+ * @example
+ * ```ts
+ * import { Message } from "effect-amqp/amqp091"
+ * import * as Schema from "effect/Schema"
+ *
+ * const notes = Message.oneOf(Message.json(Schema.String), Message.text)
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const oneOf: <A, R>(first: Content<A, R>, ...others: ReadonlyArray<Content<A, R>>) => Content<A, R> =
+  content.oneOf
+
+/**
  * @since 0.1.0
  * @category models
  */

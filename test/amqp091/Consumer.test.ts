@@ -3,6 +3,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberHandle from "effect/FiberHandle"
 import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
@@ -77,6 +78,54 @@ describe("Consumer.run", () => {
       assert.strictEqual(most, 4)
       yield* Fiber.interrupt(fiber)
       assert.deepStrictEqual(yield* look("q"), empty)
+    }).pipe(Effect.provide(Embedded)))
+
+  it.scoped("pauses by a Latch before its handler: no more than the prefetch wait, and go on", () =>
+    Effect.gen(function*() {
+      yield* queueOf("q", ...numbers(20))
+      const seen: Array<string> = []
+      const going = yield* Effect.makeLatch(true)
+      yield* Effect.fork(Consumer.run({ ...texts, prefetch: 5 }, (text) =>
+        going.whenOpen(Effect.suspend(() => {
+          seen.push(text)
+          return seen.length === 7 ? going.close : Effect.void
+        }))))
+      yield* pass
+      assert.lengthOf(seen, 7)
+      assert.deepStrictEqual(yield* look("q"), { ready: 8, unsettled: 5, consumers: 1 })
+      yield* TestClock.adjust("1 hour")
+      assert.lengthOf(seen, 7)
+      yield* going.open
+      yield* eventually("all are handled", () => seen.length === 20)
+      assert.deepStrictEqual(seen, numbers(20))
+    }).pipe(Effect.provide(Embedded)))
+
+  it.scoped("takes other settings by running anew in its FiberHandle: what runs ends, nothing is lost", () =>
+    Effect.gen(function*() {
+      yield* queueOf("q", ...numbers(40))
+      const seen = new Set<string>()
+      let running = 0
+      let most = 0
+      const consumer = yield* FiberHandle.make()
+      const work = (concurrency: number) =>
+        FiberHandle.run(
+          consumer,
+          Consumer.run({ ...texts, concurrency, prefetch: concurrency }, (text) =>
+            Effect.gen(function*() {
+              most = Math.max(most, ++running)
+              yield* Effect.sleep("1 second")
+              running--
+              seen.add(text)
+            }))
+        )
+      yield* work(1)
+      yield* TestClock.adjust("2500 millis")
+      assert.strictEqual(most, 1)
+      yield* work(6)
+      yield* eventually("all are handled", () => seen.size === 40, TestClock.adjust("500 millis"))
+      // The one before ends what it was at beside the new one.
+      assert.isTrue(most === 6 || most === 7)
+      assert.deepStrictEqual(yield* look("q"), { ready: 0, unsettled: 0, consumers: 1 })
     }).pipe(Effect.provide(Embedded)))
 
   it.scoped("starts at once on what comes while some of its handlers are busy", () =>

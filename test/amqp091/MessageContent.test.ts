@@ -184,3 +184,38 @@ describe("Message.text and Message.bytes", () => {
     assert.deepStrictEqual(decode(Message.bytes, Uint8Array.of(1), properties), Either.right(Uint8Array.of(1)))
   })
 })
+
+describe("Message.oneOf", () => {
+  const notes = Message.oneOf(Message.json(Schema.String), Message.text)
+
+  it("reads by the content type, and writes as the first does", () => {
+    assert.deepStrictEqual(decode(notes, `"a"`, { contentType: "application/json" }), Either.right("a"))
+    assert.deepStrictEqual(decode(notes, `"a"`, { contentType: "text/plain" }), Either.right(`"a"`))
+    assert.deepStrictEqual(decode(notes, `"a"`), Either.right("a"))
+    assert.strictEqual(notes.contentType, "application/json")
+    assert.strictEqual(Effect.runSync(notes.encode("a")), `"a"`)
+  })
+
+  it("refuses what all refuse, by all their types, and hands no misfit on", () => {
+    const refused = decodeFault(notes, "x", { contentType: "image/png" })
+    assert.strictEqual(refused.reason, "ContentType")
+    assert.include(refused.message, "application/json, text/plain")
+    assert.strictEqual(decodeFault(notes, "{", { contentType: "application/json" }).reason, "Json")
+    assert.strictEqual(decodeFault(notes, "1", { contentType: "application/json" }).reason, "Schema")
+  })
+
+  it("asks codecs that take time in their turn", () => {
+    const slow: Content<string> = {
+      ...Message.text,
+      decode: (delivery) => Effect.zipRight(Effect.yieldNow(), Message.json(Schema.String).decode(delivery))
+    }
+    const both = Message.oneOf(slow, Message.text)
+    return Effect.runPromise(Effect.map(
+      Effect.all([
+        both.decode(delivered(`"a"`, { contentType: "application/json" })),
+        both.decode(delivered("b", { contentType: "text/plain" }))
+      ]),
+      (values) => assert.deepStrictEqual(values, ["a", "b"])
+    ))
+  })
+})

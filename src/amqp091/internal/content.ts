@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import * as Arr from "effect/Array"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import type * as Schema from "effect/Schema"
@@ -219,4 +219,28 @@ export const bytes: Content<Uint8Array> = {
   contentType: "application/octet-stream",
   encode: Either.right,
   decode: ({ content }) => Either.right(content)
+}
+
+const isOfAnotherType = (fault: ContentError): boolean => fault.reason === "ContentType"
+
+/** @internal */
+export const oneOf = <A, R>(first: Content<A, R>, ...others: ReadonlyArray<Content<A, R>>): Content<A, R> => {
+  const all = [first, ...others]
+  const nobody = new ContentError({
+    reason: "ContentType",
+    operation: "decode",
+    contentType: all.map(({ contentType }) => contentType).join(", "),
+    text: "the message is of another type",
+    issues: none
+  })
+  type Delivered = Parameters<Content<A, R>["decode"]>[0]
+  const from = (index: number, delivery: Delivered): Effect.Effect<A, ContentError, R> => {
+    const content = all[index]
+    if (content === undefined) return Either.left(nobody)
+    const decoded = content.decode(delivery)
+    const now = immediate(decoded)
+    if (now === undefined) return Effect.catchIf(decoded, isOfAnotherType, () => from(index + 1, delivery))
+    return Either.isLeft(now) && isOfAnotherType(now.left) ? from(index + 1, delivery) : now
+  }
+  return { ...first, decode: (delivery) => from(0, delivery) }
 }
