@@ -34,12 +34,24 @@ describe("Message.json", () => {
   })
 })
 
+describe("Message.oneOf", () => {
+  it("needs what its codecs need", () => {
+    expectTypeOf(Message.oneOf(orders, Message.json(Order, { contentType: "text/json" }))).toEqualTypeOf<
+      Message.Content<Order>
+    >()
+    expectTypeOf(Message.oneOf(Message.text, Message.json(secret))).toEqualTypeOf<Message.Content<string, Codec>>()
+  })
+})
+
 describe("Message.compressed", () => {
-  it("needs the service for br alone", () => {
+  it("needs the service for br and zstd alone", () => {
     expectTypeOf(Message.compressed(orders)).toEqualTypeOf<Message.Content<Order>>()
     expectTypeOf(Message.compressed(orders, { encoding: "deflate", limit: 1 })).toEqualTypeOf<Message.Content<Order>>()
     expectTypeOf(Message.compressed(Message.json(secret), { encoding: "br" })).toEqualTypeOf<
       Message.Content<string, Codec | Compression.Compression>
+    >()
+    expectTypeOf(Message.compressed(orders, { encoding: "zstd" })).toEqualTypeOf<
+      Message.Content<Order, Compression.Compression>
     >()
     expectTypeOf(Message.compressed(orders, { encoding: "gzip", accept: ["gzip", "br"] })).toEqualTypeOf<
       Message.Content<Order, Compression.Compression>

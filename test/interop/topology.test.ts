@@ -1,7 +1,7 @@
 /** What comes back on RabbitMQ when it closes a connection, and when the socket is cut. */
 import { assert } from "@effect/vitest"
 import { Transport } from "effect-amqp"
-import { Arguments, Channel, Connection, Topology } from "effect-amqp/amqp091"
+import { Arguments, Channel, Connection, Retry, Topology } from "effect-amqp/amqp091"
 import { NodeTransport } from "effect-amqp/node"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -60,6 +60,16 @@ const describeEntities = ({ failures }: Topology.RecoveryReport) =>
   failures.map(({ entity, error }) => `${entity._tag} ${error._tag === "ChannelError" ? error.code : error._tag}`)
 
 describeRabbit("Topology on RabbitMQ", (it) => {
+  it.scoped("an exchange of the plugin for delayed messages, where it is missing, costs nobody's connection", () =>
+    Effect.gen(function*() {
+      const { mine, on } = yield* ground()
+      const fault = yield* Effect.flip(on(Retry.declareDelayed({ exchange: "later", type: "direct" })))
+      assert.strictEqual(fault._tag, "ChannelError")
+      assert.include(fault.message, "its plugin is missing")
+      assert.strictEqual((yield* mine.info).epoch, 1)
+      assert.isTrue(yield* mine.isOpen)
+    }).pipe(Effect.provide(quiet)))
+
   for (const how of ["by an operator", "on the wire"] as const) {
     it.scoped(`comes back when the connection is cut ${how}: exclusive and auto-delete ones, new names, consumers`, () =>
       Effect.gen(function*() {
