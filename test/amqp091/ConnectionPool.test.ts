@@ -1,9 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { AmqpError, Reconnect, Transport } from "effect-amqp"
-import { Channel, Connection, ConnectionPool } from "effect-amqp/amqp091"
+import { Channel, ChannelPool, Connection, ConnectionOptions, ConnectionPool } from "effect-amqp/amqp091"
 import { Broker } from "effect-amqp/broker"
 import { NodeTransport } from "effect-amqp/node"
 import * as Arr from "effect/Array"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -18,6 +20,7 @@ import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { eventually } from "../behaviour/place.ts"
 import { describeRabbit, SharedRabbitMq } from "../harness/describe.ts"
+import { warnings } from "./onBroker.ts"
 
 const url = "memory://"
 const settle = TestClock.adjust(0)
@@ -65,6 +68,27 @@ describe("a pool of connections", () => {
       yield* Scope.close(scope, Exit.void)
       assert.strictEqual(yield* clients, 0)
     }).pipe(Effect.provide(Broker.layerMemory)))
+
+  it.scoped("warns of what is not given back, however the pool was made", () => {
+    const told: Array<string> = []
+    return Effect.gen(function*() {
+      const direct = yield* ConnectionPool.make({ url, warnAfter: "1 minute" })
+      const config = Config.succeed([ConnectionOptions.make({ scheme: "memory" })] as const)
+      const layered = yield* Layer.build(ConnectionPool.layerConfig(config, { warnAfter: "1 minute" }))
+      const channels = yield* Effect.flatMap(
+        direct.get(),
+        (connection) => on(connection)(ChannelPool.make({ warnAfter: "1 minute" }))
+      )
+      yield* Context.get(layered, ConnectionPool.ConnectionPool).get()
+      yield* channels.get()
+      yield* TestClock.adjust("2 minutes")
+      assert.deepStrictEqual(Arr.sort(told.map((line) => line.split(" ", 3).join(" ")), Order.string), [
+        "Pool: channels: a",
+        "Pool: connections: a",
+        "Pool: connections: a"
+      ])
+    }).pipe(Effect.provide(Broker.layerMemory), Effect.provide(warnings(told)))
+  })
 
   it.scoped("preconnects, grows and dials at once, and evicts what is idle, in virtual time", () =>
     Effect.gen(function*() {
