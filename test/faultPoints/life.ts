@@ -2,7 +2,7 @@
  * One life of a program, from the handshake to the goodbye, and a fault at one point of it: what became of each step, and
  * what is wrong with that.
  */
-import { AmqpError, Transport } from "effect-amqp"
+import { AmqpError } from "effect-amqp"
 import { Channel, Connection, Consumer, Message, Publisher, Topology } from "effect-amqp/amqp091"
 import { Broker } from "effect-amqp/broker"
 import * as Cause from "effect/Cause"
@@ -11,14 +11,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Logger from "effect/Logger"
-import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import type { Author, Reader } from "../simulation/ledger.ts"
 import { Ledger } from "../simulation/ledger.ts"
-import { Violation, World } from "../simulation/world.ts"
+import { perform } from "../simulation/perform.ts"
+import { World } from "../simulation/world.ts"
 import type { Happening } from "./faults.ts"
 import type { Point, Side } from "./network.ts"
 import * as Network from "./network.ts"
@@ -299,34 +298,10 @@ export const live = async (trouble?: Trouble): Promise<Result> => {
     }
   }).pipe(Effect.scoped)
 
-  const logger = Logger.replace(
-    Logger.defaultLogger,
-    Logger.make(({ logLevel, message }) => {
-      world.tell(`log ${logLevel.label} ${String(message)}`)
-      if (LogLevel.greaterThanEqual(logLevel, LogLevel.Error)) ledger.violated(`logged: ${String(message)}`)
-    })
-  )
-  const { stackTraceLimit } = Error
-  Error.stackTraceLimit = 0
-  try {
-    const exit = await world.run(
-      program.pipe(
-        Effect.scoped,
-        Effect.provideService(Transport.Transport, network.transport),
-        Effect.provideService(Transport.TransportServer, network.server),
-        Effect.provide(logger)
-      )
-    )
-    if (Exit.isFailure(exit)) ledger.violated(`the play failed: ${Cause.pretty(exit.cause)}`)
+  const judge = () => {
     if (network.lines.size > 0) ledger.violated(`${network.lines.size} lines are left`)
-    if (world.sleepers > 0) ledger.violated(`${world.sleepers} timers are left`)
-    if (world.fibers > 0) ledger.violated(`${world.fibers} fibers are left`)
-  } catch (error) {
-    if (!(error instanceof Violation)) throw error
-    ledger.violated(error.message)
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit
   }
+  await perform({ world, ledger, network, judge }, program)
   return { faults, violations: ledger.violations, passed }
 }
 

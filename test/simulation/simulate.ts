@@ -1,15 +1,11 @@
 /** One seed, from its plan to the verdict. */
-import { Transport } from "effect-amqp"
 import { Channel, Connection } from "effect-amqp/amqp091"
 import { Broker } from "effect-amqp/broker"
 import * as Arr from "effect/Array"
-import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Logger from "effect/Logger"
-import * as LogLevel from "effect/LogLevel"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import type { Stage } from "./actors.ts"
@@ -18,9 +14,10 @@ import * as Faults from "./faults.ts"
 import { Ledger } from "./ledger.ts"
 import * as Network from "./network.ts"
 import { leaver, owner, probe } from "./owners.ts"
+import { perform } from "./perform.ts"
 import * as Plan from "./plan.ts"
 import type { Pace } from "./world.ts"
-import { Violation, World } from "./world.ts"
+import { World } from "./world.ts"
 
 export interface Result {
   readonly seed: number
@@ -202,36 +199,11 @@ export const simulate = async (seed: number): Promise<Result> => {
     (host) => plan.addresses === 1 ? [host] : Array.from({ length: plan.addresses }, (_, index) => `${host}.${index}`)
   )
   world.tell(JSON.stringify(plan))
-  const logger = Logger.replace(
-    Logger.defaultLogger,
-    Logger.make(({ logLevel, message }) => {
-      world.tell(`log ${logLevel.label} ${String(message)}`)
-      if (LogLevel.greaterThanEqual(logLevel, LogLevel.Error)) ledger.violated(`logged: ${String(message)}`)
-    })
-  )
-  // Faults by the thousand: where they were made costs more than all the rest, and the log says more.
-  const { stackTraceLimit } = Error
-  Error.stackTraceLimit = 0
-  try {
-    const exit = await world.run(
-      play(stage, network, plan).pipe(
-        Effect.scoped,
-        Effect.provideService(Transport.Transport, network.transport),
-        Effect.provideService(Transport.TransportServer, network.server),
-        Effect.provide(logger)
-      )
-    )
-    if (Exit.isFailure(exit)) ledger.violated(`the play failed: ${Cause.pretty(exit.cause)}`)
+  const judge = () => {
     ledger.judge()
     if (network.open() > 0) ledger.violated(`${network.open()} pipes are left`)
-    if (world.sleepers > 0) ledger.violated(`${world.sleepers} timers are left`)
-    if (world.fibers > 0) ledger.violated(`${world.fibers} fibers are left`)
-  } catch (error) {
-    if (!(error instanceof Violation)) throw error
-    ledger.violated(error.message)
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit
   }
+  await perform({ world, ledger, network, judge }, play(stage, network, plan))
   return {
     seed,
     violations: ledger.violations,
