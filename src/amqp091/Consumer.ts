@@ -269,8 +269,7 @@ const handle = <A, E, R, R1, R2>(
         )
       }
 
-      const backlog = new Backlog(channel.onTaken)
-      const waiting = new Waiting(backlog, settling.started)
+      const waiting = new Waiting(new Backlog(channel.onTaken), settling.started)
       const ended = yield* Deferred.make<never, CallError | ConsumerCancelled | ConsumerOverflow>()
       // Not children of this fiber, which it would take along when it is interrupted: that is the start of the drain.
       const scope = yield* Effect.scope
@@ -291,9 +290,9 @@ const handle = <A, E, R, R1, R2>(
           // Closed as a success: a consumer that ends with a failure gives back what handlers are at work on too.
           const consumption = yield* Scope.make()
           const consume = { ...consumeOptions(options), noAck: settling === never, onCancel: options.onCancel }
-          const feeder = yield* consuming(channel, consume, backlog).pipe(
+          const feeder = yield* consuming(channel, consume, waiting).pipe(
             Scope.extend(consumption),
-            Effect.flatMap((take) => Effect.forever(Effect.map(take, (batch) => waiting.push(batch)))),
+            Effect.flatMap(Effect.forever),
             Effect.mapError((error) => Option.isOption(error) ? error : Option.some(error)),
             // A consumer whose policy is not "end" has a reason to end.
             Effect.catchAll(Option.match({ onNone: () => Effect.dieMessage("no reason"), onSome: Effect.fail })),

@@ -17,7 +17,8 @@ import type { DeliveryRecord } from "./delivery.ts"
 export type ConsumeFault = CallError | ConsumerCancelled | ConsumerOverflow
 
 /**
- * Waits for deliveries, and takes those that are there, in an array that is the taker's; fails with a fault, or with none where the consumer is done.
+ * Waits for deliveries, and takes those that are there, in an array that is the taker's; fails with a fault, or with none
+ * where the consumer is done. With a `Sink` there are none to take: it only ends.
  *
  * @internal
  */
@@ -45,28 +46,34 @@ const hardLimit = 16 * softLimit
 const sizeOf = (delivery: DeliveryRecord): number => delivery.content.length + 64
 
 /**
- * What was taken from a consumer, and nobody has started on: without acknowledgement it counts as if it were still in the
- * buffer.
+ * What waits in a sink, and nobody has started on: without acknowledgement it counts as if it were still in the buffer.
  *
  * @internal
  */
 export class Backlog {
   bytes = 0
-  private readonly onTaken: () => void
+  private readonly onRoom: () => void
 
-  constructor(onTaken: () => void) {
-    this.onTaken = onTaken
+  /** `onRoom`: there is less again than stops reading. */
+  constructor(onRoom: () => void) {
+    this.onRoom = onRoom
   }
 
-  taken(batch: ReadonlyArray<DeliveryRecord>): void {
-    for (const delivery of batch) this.bytes += sizeOf(delivery)
+  added(delivery: DeliveryRecord): void {
+    this.bytes += sizeOf(delivery)
   }
 
-  readonly started = (delivery: DeliveryRecord): void => {
+  started(delivery: DeliveryRecord): void {
     const before = this.bytes
     this.bytes = before - sizeOf(delivery)
-    if (before >= softLimit && this.bytes < softLimit) this.onTaken()
+    if (before >= softLimit && this.bytes < softLimit) this.onRoom()
   }
+}
+
+/** Where deliveries go as they are read, instead of waiting to be taken. @internal */
+export interface Sink {
+  readonly backlog: Backlog
+  readonly add: (delivery: DeliveryRecord) => void
 }
 
 const streamOffset = "x-stream-offset"
@@ -97,12 +104,12 @@ export class Consumer {
   private taker: ((take: Take) => void) | undefined
   private end: Effect.Effect<never, Option.Option<ConsumeFault>> | undefined
   private readonly onTaken: () => void
-  private readonly backlog: Backlog | undefined
+  private readonly sink: Sink | undefined
 
-  constructor(settings: ConsumerSettings, onTaken: () => void, backlog: Backlog | undefined) {
+  constructor(settings: ConsumerSettings, onTaken: () => void, sink: Sink | undefined) {
     this.settings = settings
     this.onTaken = onTaken
-    this.backlog = backlog
+    this.sink = sink
   }
 
   get method(): Method.BasicConsume {
@@ -144,25 +151,25 @@ export class Consumer {
   }
 
   private get held(): number {
-    return this.bytes + (this.backlog?.bytes ?? 0)
+    return this.bytes + (this.sink?.backlog.bytes ?? 0)
   }
 
   /** `false` when the delivery did not fit and the consumer is over. */
   push(delivery: DeliveryRecord): boolean {
     if (this.end !== undefined) return true
     if (delivery.ofStream) this.lastOffset = offsetOf(delivery) ?? this.lastOffset
-    this.buffer.push(delivery)
-    if (this.settings.noAck) {
-      this.bytes += sizeOf(delivery)
-      if (this.held > hardLimit) {
-        this.finish(Option.some(
-          new ConsumerOverflow({ consumerTag: this.settings.consumerTag, bytes: this.held })
-        ))
-        return false
-      }
+    if (this.sink === undefined) {
+      this.buffer.push(delivery)
+      if (this.settings.noAck) this.bytes += sizeOf(delivery)
+      this.wake()
+    } else {
+      this.sink.add(delivery)
     }
-    this.wake()
-    return true
+    if (!this.settings.noAck || this.held <= hardLimit) return true
+    this.finish(Option.some(
+      new ConsumerOverflow({ consumerTag: this.settings.consumerTag, bytes: this.held })
+    ))
+    return false
   }
 
   /** Forgets what the broker will deliver again: the channel's life is over. */
@@ -210,7 +217,6 @@ export class Consumer {
       this.buffer = all.splice(batch)
       if (noAck) { for (const delivery of all) this.bytes -= sizeOf(delivery) }
     }
-    this.backlog?.taken(all)
     this.onTaken()
     return all
   }

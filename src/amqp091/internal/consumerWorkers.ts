@@ -9,10 +9,11 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type { ContentError } from "../../AmqpError.ts"
+import { Numbered } from "../../internal/numbered.ts"
 import * as Metrics from "../../Metrics.ts"
 import type { Settlement } from "../Consumer.ts"
 import type { Content, Delivery } from "../Message.ts"
-import type { Backlog } from "./consumer.ts"
+import type { Backlog, Sink } from "./consumer.ts"
 import { immediate } from "./content.ts"
 import { DeliveryRecord } from "./delivery.ts"
 
@@ -24,12 +25,13 @@ export type Policy<E, R> = (cause: Cause.Cause<E>, delivery: Delivery) => Effect
 type Resume = (effect: Effect.Effect<DeliveryRecord | undefined>) => void
 
 /** Deliveries nobody has started on, and workers that have none. @internal */
-export class Waiting {
-  private deliveries: Array<DeliveryRecord> = []
-  private head = 0
+export class Waiting implements Sink {
+  readonly backlog: Backlog
+  // Not an array with an index of its head: under a load that never lets it run empty, it would keep all it ever held.
+  private readonly deliveries = new Numbered<DeliveryRecord>()
+  private count = 0
   private idle: Array<Resume> = []
   private stopped = false
-  private readonly backlog: Backlog
   private readonly started: (delivery: DeliveryRecord) => void
 
   constructor(backlog: Backlog, started: (delivery: DeliveryRecord) => void) {
@@ -41,17 +43,12 @@ export class Waiting {
     return this.stopped
   }
 
-  /** Brings a batch, which is its own from now on, and wakes as many workers as have something to do. */
-  push(batch: Array<DeliveryRecord>): void {
+  add(delivery: DeliveryRecord): void {
     // Lives follow each other: as long as the oldest is of this one, all are.
-    if (this.deliveries[this.head]?.isStale !== false) {
-      this.deliveries = batch
-      this.head = 0
-    } else {
-      for (const delivery of batch) this.deliveries.push(delivery)
-    }
-    const awake = Math.min(this.idle.length, this.deliveries.length - this.head)
-    for (const resume of this.idle.splice(0, awake)) resume(this.next)
+    if (this.deliveries.first?.isStale === true) this.clear()
+    this.deliveries.add(++this.count, delivery)
+    this.backlog.added(delivery)
+    this.idle.shift()?.(this.next)
   }
 
   /** Nobody starts on anything any more: ends the workers that wait. */
@@ -62,21 +59,13 @@ export class Waiting {
 
   /** Takes out what nobody started on. */
   unstarted(): ReadonlyArray<DeliveryRecord> {
-    const rest = this.deliveries.slice(this.head)
-    this.clear()
-    return rest.filter((delivery) => !delivery.isStale)
+    return this.clear().filter((delivery) => !delivery.isStale)
   }
 
   /** The next delivery, if one is here. */
   take(): DeliveryRecord | undefined {
     if (this.stopped) return undefined
-    while (this.head < this.deliveries.length) {
-      const delivery = this.deliveries[this.head++]
-      if (this.head === this.deliveries.length) {
-        this.clear()
-      }
-      if (delivery === undefined) return undefined
-      this.backlog.started(delivery)
+    for (let delivery = this.shift(); delivery !== undefined; delivery = this.shift()) {
       if (!delivery.isStale) {
         this.started(delivery)
         return delivery
@@ -85,9 +74,19 @@ export class Waiting {
     return undefined
   }
 
-  private clear(): void {
-    this.deliveries = []
-    this.head = 0
+  private shift(): DeliveryRecord | undefined {
+    const { first, lowest } = this.deliveries
+    if (first === undefined) return undefined
+    this.deliveries.delete(lowest)
+    this.backlog.started(first)
+    return first
+  }
+
+  private clear(): ReadonlyArray<DeliveryRecord> {
+    const all = this.deliveries.toArray()
+    this.deliveries.clear()
+    for (const delivery of all) this.backlog.started(delivery)
+    return all
   }
 
   // Looked at when the worker runs: one that was interrupted meanwhile must not swallow a delivery.
@@ -100,18 +99,9 @@ export class Waiting {
 
 // --- Settling ---
 
-/** Settles a delivery, unless its handler has done so. */
-const settleNow = (delivery: DeliveryRecord, settlement: Settlement): Effect.Effect<void> => {
-  if (delivery.settled) return Effect.void
-  switch (settlement) {
-    case "ack":
-      return delivery.ack
-    case "requeue":
-      return delivery.nack()
-    case "reject":
-      return delivery.reject()
-  }
-}
+/** Settles a delivery at once, unless its handler has done so; what it returns only tells why it could not. */
+const settleNow = (delivery: DeliveryRecord, settlement: Settlement): Effect.Effect<void> =>
+  delivery.settled ? Effect.void : delivery.settleNow(settlement === "reject" ? "discard" : settlement)
 
 /** When deliveries are settled: as soon as their handlers have ended, or not before those delivered earlier. @internal */
 export interface SettleOrder {

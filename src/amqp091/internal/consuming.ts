@@ -13,7 +13,7 @@ import { ChannelError } from "../../AmqpError.ts"
 import * as Reconnect from "../../Reconnect.ts"
 import type { CancelPolicy, ConsumeOptions } from "../Channel.ts"
 import type { ChannelCore } from "./channel.ts"
-import type { Backlog, ConsumeFault, ConsumerSettings, Take } from "./consumer.ts"
+import type { ConsumeFault, ConsumerSettings, Sink, Take } from "./consumer.ts"
 import { Consumer } from "./consumer.ts"
 import { findQueue, isNotFound } from "./openOn.ts"
 
@@ -58,12 +58,12 @@ const settingsOf = (
 export const consuming = (
   core: ChannelCore,
   options: ConsumeOptions,
-  backlog?: Backlog
+  sink?: Sink
 ): Effect.Effect<Take, CallError, Scope.Scope> =>
   Effect.gen(function*() {
     const settings = settingsOf(core, options)
     if (settings instanceof ChannelError) return yield* settings
-    let consumer = new Consumer(settings, core.onTaken, backlog)
+    let consumer = new Consumer(settings, core.onTaken, sink)
     // First the finalizer: interrupted between the two, there would be a consumer that nobody cancels.
     yield* Effect.addFinalizer((exit) =>
       Effect.suspend(() => core.consumers.unsubscribe(consumer, Exit.isFailure(exit)))
@@ -72,7 +72,7 @@ export const consuming = (
     const { onCancel = "fail" } = options
     if (onCancel === "fail") return consumer.take
     const again = Effect.suspend(() => {
-      consumer = new Consumer(settings, core.onTaken, backlog)
+      consumer = new Consumer(settings, core.onTaken, sink)
       return core.consumers.subscribe(consumer)
     })
     return following(core, onCancel, () => consumer, again)

@@ -71,7 +71,7 @@ export class DeliveryRecord implements Delivery {
   }
 
   get ack(): Effect.Effect<void> {
-    return Effect.suspend(() => this.quietly("ack"))
+    return Effect.suspend(() => this.settleNow("ack"))
   }
 
   get ackOrFail(): Effect.Effect<void, SettleError> {
@@ -79,7 +79,7 @@ export class DeliveryRecord implements Delivery {
   }
 
   nack(options?: { readonly requeue?: boolean | undefined }): Effect.Effect<void> {
-    return Effect.suspend(() => this.quietly(options?.requeue === false ? "discard" : "requeue"))
+    return Effect.suspend(() => this.settleNow(options?.requeue === false ? "discard" : "requeue"))
   }
 
   nackOrFail(options?: { readonly requeue?: boolean | undefined }): Effect.Effect<void, SettleError> {
@@ -87,7 +87,7 @@ export class DeliveryRecord implements Delivery {
   }
 
   reject(options?: { readonly requeue?: boolean | undefined }): Effect.Effect<void> {
-    return Effect.suspend(() => this.quietly(options?.requeue === true ? "requeue" : "discard"))
+    return Effect.suspend(() => this.settleNow(options?.requeue === true ? "requeue" : "discard"))
   }
 
   /** Of a life of the channel that is over: it will come again. */
@@ -112,7 +112,8 @@ export class DeliveryRecord implements Delivery {
     return new SettleError({ reason, deliveryTag: this.deliveryTag })
   }
 
-  private quietly(settlement: Settlement): Effect.Effect<void> {
+  /** Settles it at once; what it returns only tells why it could not. */
+  settleNow(settlement: Settlement): Effect.Effect<void> {
     const fault = this.fault()
     if (fault !== undefined) return this.settler.onUnsettled(fault)
     this.settler.settle(this, settlement)

@@ -12,7 +12,7 @@ import { ConsumerCancelled } from "../../AmqpError.ts"
 import type { Definition, Options } from "../SimpleQueue.ts"
 import type { ChannelCore } from "./channel.ts"
 import { confirm } from "./channelModes.ts"
-import type { ConsumeFault } from "./consumer.ts"
+import type { ConsumeFault, Sink } from "./consumer.ts"
 import { Backlog } from "./consumer.ts"
 import { consuming } from "./consuming.ts"
 import type { DeliveryRecord } from "./delivery.ts"
@@ -103,12 +103,12 @@ export const onDemand = ({ core, queue, there }: Ground, noAck: boolean): Source
 }
 
 /** Has one consumer from the first `get` on: what comes waits here, by the rules of those that do not acknowledge. @internal */
-export class Feed implements Source<ConsumerOverflow> {
+export class Feed implements Source<ConsumerOverflow>, Sink {
+  readonly backlog: Backlog
   private deliveries: Array<DeliveryRecord> = []
   private waiters: Array<() => void> = []
   private end: ConsumeFault | undefined
   private feeding = false
-  private readonly backlog: Backlog
   private readonly ground: Ground
   private readonly scope: Scope.Scope
 
@@ -126,7 +126,7 @@ export class Feed implements Source<ConsumerOverflow> {
 
   readonly putBack = (delivery: DeliveryRecord): void => {
     this.deliveries.unshift(delivery)
-    this.backlog.taken([delivery])
+    this.backlog.added(delivery)
     this.wake()
   }
 
@@ -151,10 +151,7 @@ export class Feed implements Source<ConsumerOverflow> {
 
   private get feed(): Effect.Effect<void> {
     const { core, queue, there } = this.ground
-    const consume = Effect.scoped(Effect.flatMap(
-      consuming(core, { queue, noAck: true }, this.backlog),
-      (take) => Effect.forever(Effect.map(take, (batch) => this.push(batch)))
-    ))
+    const consume = Effect.scoped(Effect.flatMap(consuming(core, { queue, noAck: true }, this), Effect.forever))
     // Each life of the channel in which the queue turns out to be gone declares it anew.
     const again: Effect.Effect<never, ConsumeFault> = Effect.catchAll(
       there(Effect.mapError(consume, reasonOf)),
@@ -169,8 +166,9 @@ export class Feed implements Source<ConsumerOverflow> {
     this.wake()
   }
 
-  private push(batch: ReadonlyArray<DeliveryRecord>): void {
-    for (const delivery of batch) this.deliveries.push(delivery)
+  add(delivery: DeliveryRecord): void {
+    this.deliveries.push(delivery)
+    this.backlog.added(delivery)
     this.wake()
   }
 
