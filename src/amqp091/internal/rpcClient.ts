@@ -26,6 +26,18 @@ import type { Outgoing, PublishWaiter } from "./publishing.ts"
 /** RabbitMQ's pseudo-queue, which leads straight to the channel that asked. @internal */
 export const directReplyTo = "amq.rabbitmq.reply-to"
 
+// Most calls have their client's timeout.
+let lastLimit: Duration.Duration = Duration.infinity
+let lastExpiration = ""
+
+const expirationOf = (limit: Duration.Duration): string => {
+  if (limit !== lastLimit) {
+    lastLimit = limit
+    lastExpiration = String(Math.round(Duration.toMillis(limit)))
+  }
+  return lastExpiration
+}
+
 type Resume = (effect: Effect.Effect<DeliveryRecord, CallFault>) => void
 
 /** One call. */
@@ -68,7 +80,7 @@ class Call implements PublishWaiter {
   private addressed(properties: Types.Mutable<BasicProperties>, replyTo: string): BasicProperties {
     properties.correlationId = this.id
     properties.replyTo = replyTo
-    if (this.deadline !== Infinity) properties.expiration = String(Math.round(Duration.toMillis(this.limit)))
+    if (this.deadline !== Infinity) properties.expiration = expirationOf(this.limit)
     return properties
   }
 

@@ -7,6 +7,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Types from "effect/Types"
 import type { ContentError } from "../../AmqpError.ts"
@@ -102,6 +103,10 @@ const readable = <A, R>(request: Content<A, R>): Content<Request<A>, R> => ({
   }
 })
 
+/** The outcome, where the effect is one already, as that of a plain function of the request. */
+const over = <A, E, R>(effect: Effect.Effect<A, E, R>): Exit.Exit<A, E> | undefined =>
+  Exit.isExit(effect) ? effect as Exit.Exit<A, E> : undefined
+
 /** @internal */
 export const serving = <A, B, E, R1, R2>({ channel, error, handler, request, response }: {
   readonly channel: ChannelCore
@@ -112,15 +117,18 @@ export const serving = <A, B, E, R1, R2>({ channel, error, handler, request, res
 }) => {
   const type = typeOf(response)
 
-  const respond = (value: B, delivery: Delivery): Effect.Effect<void, ContentError, R1> => {
+  const respond = (value: B, delivery: Delivery): Effect.Effect<void, Unencodable, R1> => {
     const encoding = response.encode(value)
     const encoded = immediate(encoding)
     if (encoded === undefined) {
-      return Effect.flatMap(encoding, (content) => send(channel, delivery, content, type))
+      return Effect.matchEffect(encoding, {
+        onSuccess: (content) => send(channel, delivery, content, type),
+        onFailure: (fault) => Effect.fail(new Unencodable(fault))
+      })
     }
     return Either.isRight(encoded)
       ? send(channel, delivery, encoded.right, type)
-      : Effect.fail(encoded.left)
+      : Effect.fail(new Unencodable(encoded.left))
   }
 
   const handle = (decoded: Request<A>, delivery: Delivery): Effect.Effect<void, E | Unencodable, R1 | R2> => {
@@ -133,10 +141,11 @@ export const serving = <A, B, E, R1, R2>({ channel, error, handler, request, res
       Metrics.undecodable.unsafeUpdate(1, Metrics.noTags)
       return send(channel, delivery, decoded.left.message, plainText, "refused")
     }
-    return Effect.flatMap(
-      handler(decoded.right, delivery),
-      (value) => Effect.mapError(respond(value, delivery), (fault) => new Unencodable(fault))
-    )
+    const handling = handler(decoded.right, delivery)
+    const handled = over(handling)
+    return handled !== undefined && Exit.isSuccess(handled)
+      ? respond(handled.value, delivery)
+      : Effect.flatMap(handling, (value) => respond(value, delivery))
   }
 
   const failed = (cause: Cause.Cause<unknown>, delivery: Delivery): Effect.Effect<void> =>
