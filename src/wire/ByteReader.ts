@@ -24,6 +24,8 @@ const shortText = 24
 // 1 KiB allocated. Only those with as many characters as octets are kept. Their characters are ASCII or U+FFFD,
 // which is no octet, so a text whose characters equal the octets is what they decode to.
 const recent: Array<string> = Array.from({ length: 256 }, () => "")
+// Their octets, 256 for each: comparing those takes a fifth of the time of comparing characters.
+const recentOctets = new Uint8Array(recent.length * 256)
 
 /**
  * What errors call a value `depth` levels below a field: `basic.headers.a.b`.
@@ -184,16 +186,15 @@ export class ByteReader {
     const { bytes } = this
     const slot = (bytes[at + size - 1]! * 5 + bytes[at + (size >> 1)]! * 3 + size) & (recent.length - 1)
     const text = recent[slot]!
-    if (text.length === size) {
-      let i = 0
-      while (i < size && text.charCodeAt(i) === bytes[at + i]) i++
-      if (i === size) {
-        this.offset = at + size
-        return text
-      }
+    if (text.length === size && isRecent(slot << 8, bytes, at, size)) {
+      this.offset = at + size
+      return text
     }
     const fresh = this.text(size)
-    if (fresh.length === size) recent[slot] = fresh
+    if (fresh.length === size) {
+      recent[slot] = fresh
+      for (let i = 0, to = slot << 8; i < size; i++) recentOctets[to + i] = bytes[at + i]!
+    }
     return fresh
   }
 
@@ -247,6 +248,18 @@ export class ByteReader {
 }
 
 const chars = String.fromCharCode
+
+// Four at a time, for the same reason.
+const isRecent = (from: number, bytes: Uint8Array, at: number, size: number): boolean => {
+  let i = 0
+  for (; i + 4 <= size; i += 4) {
+    const differs = (recentOctets[from + i]! ^ bytes[at + i]!) | (recentOctets[from + i + 1]! ^ bytes[at + i + 1]!) |
+      (recentOctets[from + i + 2]! ^ bytes[at + i + 2]!) | (recentOctets[from + i + 3]! ^ bytes[at + i + 3]!)
+    if (differs !== 0) return false
+  }
+  for (; i < size; i++) if (recentOctets[from + i] !== bytes[at + i]) return false
+  return true
+}
 
 // Eight at a time: one by one costs twice as much, in calls and in pieces to join.
 const ascii = (bytes: Uint8Array, start: number, end: number): string | undefined => {
