@@ -11,6 +11,7 @@ import type { CallError } from "../../AmqpError.ts"
 import { ChannelError, FrameError, OperationTimeout } from "../../AmqpError.ts"
 import { bounded } from "../../internal/bounded.ts"
 import { Events } from "../../internal/events.ts"
+import { warn } from "../../internal/log.ts"
 import { tally } from "../../internal/tally.ts"
 import * as Metrics from "../../Metrics.ts"
 import type { Returned } from "../Channel.ts"
@@ -28,7 +29,7 @@ import type { ContentMethod } from "./engine.ts"
 import { findQueue } from "./openOn.ts"
 import { Prefetch } from "./prefetch.ts"
 import { Publishing } from "./publishing.ts"
-import { closedByBroker, isHeld, Reopening } from "./reopening.ts"
+import { closedByBroker, isHeld, Refusals, Reopening } from "./reopening.ts"
 import { Settling } from "./settling.ts"
 
 const consumeName = "basic.consume"
@@ -54,6 +55,7 @@ export class ChannelCore implements ChannelOnSocket {
   private restoring = false
   private flowing = true
   private readonly reopening = new Reopening()
+  private readonly refusals = new Refusals()
   private closeWaiter: (() => void) | undefined
   /** What ended the last life. */
   private lostBy: CallError | undefined
@@ -330,18 +332,54 @@ export class ChannelCore implements ChannelOnSocket {
     if (this.closedBy !== undefined) return this.end(this.closedBy)
     if (this.settings.once === true) return this.end(error)
     if (this.restoring || this.tooOften(error)) return
-    this.host.fork(
-      Effect.zipRight(this.healed, this.restore).pipe(
-        Effect.catchAll((fault) =>
-          Effect.sync(() => {
-            // A loss is the connection's to heal: it restores every channel on its next socket.
-            if (fault._tag === "ChannelError") this.end(fault)
-            else if (fault._tag === "OperationTimeout") this.host.abandon(fault)
-          })
-        )
+    this.host.fork(this.reopenAfter(this.healed))
+  }
+
+  private reopenAfter(before: Effect.Effect<void, CallError>): Effect.Effect<void> {
+    return Effect.zipRight(before, this.restore).pipe(
+      Effect.catchAll((fault) =>
+        Effect.sync(() => {
+          // A loss is the connection's to heal: it restores every channel on its next socket.
+          if (fault._tag === "ChannelError") this.end(fault)
+          else if (fault._tag === "OperationTimeout") this.host.abandon(fault)
+        })
       )
     )
   }
+
+  /** The broker refused a publish. At least once, a life that nothing was taken in is given up for a new one. */
+  private refused(): void {
+    const { life } = this.settling
+    const delay = this.settings.atEnd === "resend" ? this.refusals.refused(life) : undefined
+    if (delay === undefined) return
+    this.host.fork(Effect.delay(Effect.suspend(() => this.givesUp(life) ? this.renewed : Effect.void), delay))
+  }
+
+  /** Whether a new life is worth it, and costs nothing but publishes sent twice. */
+  private givesUp(life: number): boolean {
+    const isSpare = this.settling.life === life && this.status === "open" && this.closedBy === undefined &&
+      !this.host.isBlocked && this.consumers.isEmpty && this.settling.isClear && this.calls.outstanding === 0
+    return this.refusals.givesUp(life, isSpare)
+  }
+
+  /** Our own channel.close ends the life; its answer frees the number for the next one. */
+  private readonly renewed: Effect.Effect<void> = Effect.suspend(() => {
+    const limit = this.host.operationTimeout
+    const left = this.leave(() => {
+      this.down(this.closed)
+      this.calls.lost(this.closed)
+      this.publishing.interrupted(this.closed)
+    }).pipe(
+      Effect.timeoutFail({
+        duration: limit,
+        onTimeout: () => new OperationTimeout({ operation: "channel.close", limit })
+      })
+    )
+    return Effect.zipRight(
+      warn("Channel", "The broker refuses what a channel publishes: it is opened anew"),
+      this.reopenAfter(left)
+    )
+  })
 
   /** The channel is gone for good: everything that waits on it fails. */
   end(error: CallError): void {
@@ -397,12 +435,21 @@ export class ChannelCore implements ChannelOnSocket {
   private readonly goodbye: Effect.Effect<void> = Effect.suspend(() => {
     // A broker that blocks us does not read for now: it is told, and its answer not awaited.
     if (this.host.socket === undefined || this.number === 0 || this.host.isBlocked) return Effect.void
+    return this.leave()
+  })
+
+  /** Says channel.close, and ends with the answer. */
+  private leave(said?: () => void): Effect.Effect<void> {
     return Effect.async<void>((resume) => {
-      this.closeWaiter = () => resume(Effect.void)
       this.writer.close()
+      said?.()
+      this.closeWaiter = () => {
+        this.closeWaiter = undefined
+        resume(Effect.void)
+      }
       this.host.readingMayChange()
     })
-  })
+  }
 
   // --- What the socket brings ---
 
@@ -411,6 +458,8 @@ export class ChannelCore implements ChannelOnSocket {
       case "BasicAck":
       case "BasicNack": {
         this.reopening.succeeded()
+        if (method._tag === "BasicAck") this.refusals.taken(this.settling.life)
+        else this.refused()
         if (this.publishing.confirmed(method.deliveryTag, method.multiple, method._tag === "BasicAck")) return
         return this.unexpected(method, `a confirm for publish ${method.deliveryTag}, which awaits none`)
       }

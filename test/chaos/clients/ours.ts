@@ -4,9 +4,7 @@ import { Channel, Connection } from "effect-amqp/amqp091"
 import { NodeTransport } from "effect-amqp/node"
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
 import type { Client } from "../client.ts"
@@ -31,35 +29,17 @@ export const ours: Client = {
         Effect.forkScoped
       )
       const on = Effect.provideService(Connection.Connection, connection)
-      const open = Effect.flatMap(Scope.make(), (scope) =>
-        Effect.map(
-          Scope.extend(on(Channel.makeConfirm({ guarantee: "at-least-once", window })), scope),
-          (channel) => ({ channel, close: Scope.close(scope, Exit.void) })
-        ))
-      let publisher = yield* open
-      yield* Effect.addFinalizer(() => Effect.suspend(() => publisher.close))
-      const one = yield* Effect.makeSemaphore(1)
-      // RabbitMQ 3.10 refuses for good what a channel publishes whose first publish found a quorum queue without a leader.
-      const reopen = (refused: typeof publisher) =>
-        Effect.suspend(() => {
-          if (publisher !== refused) return Effect.void
-          return Effect.flatMap(open, (fresh) => {
-            publisher = fresh
-            return refused.close
-          })
-        }).pipe(one.withPermits(1), Effect.uninterruptible)
+      const publisher = yield* on(Channel.makeConfirm({ guarantee: "at-least-once", window }))
       const consumer = yield* on(Channel.make({ prefetch }))
       const until = { isOver: false }
       const publish = Effect.gen(function*() {
         while (!until.isOver) {
           const id = ledger.next()
-          const used = publisher
-          yield* used.channel.publish({ routingKey: queue, content: encode(id), properties: { persistent: true } })
+          yield* publisher.publish({ routingKey: queue, content: encode(id), properties: { persistent: true } })
             .pipe(
               Effect.map(() => ledger.confirmed(id)),
               // The broker's no, or no answer in time: not confirmed. It is not asked again at once.
               Effect.tapError(() => Effect.sleep("100 millis")),
-              Effect.catchTag("PublishNacked", () => reopen(used)),
               Effect.ignore
             )
         }
