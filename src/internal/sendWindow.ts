@@ -71,11 +71,11 @@ export class SendWindow<A, E> {
   }
 
   /**
-   * Answers for one number, or for all up to it; 0 with `multiple` means all. `fault` makes it a refusal.
+   * Answers for one number, or for all up to it; 0 with `multiple` means all. `fault` makes it a refusal, where it gives one.
    * `false` when there is nothing to answer for: the number was never given, or had its answer. One that came too late
    * for its item is no second one.
    */
-  answer(number: number, multiple: boolean, fault?: (item: A) => E): boolean {
+  answer(number: number, multiple: boolean, fault?: (item: A) => E | undefined): boolean {
     if (number >= this.next || (number === 0 && !multiple)) return false
     if (number === 0) this.settleThrough(this.next - 1, fault)
     else if (number < this.oldest) return number <= this.expiredThrough
@@ -142,14 +142,19 @@ export class SendWindow<A, E> {
   }
 
   // The oldest is always one without an answer, also while a waiter is being called.
-  private settleThrough(last: number, fault: ((item: A) => E) | undefined, now = Infinity, limit = 0): void {
+  private settleThrough(
+    last: number,
+    fault: ((item: A) => E | undefined) | undefined,
+    now = Infinity,
+    limit = 0
+  ): void {
     const { epoch } = this
     while (this.epoch === epoch && this.open > 0 && this.oldest <= last && this.oldestSentAt + limit <= now) {
       this.settle(this.oldest & this.mask, fault)
     }
   }
 
-  private settle(slot: number, fault: ((item: A) => E) | undefined): void {
+  private settle(slot: number, fault: ((item: A) => E | undefined) | undefined): void {
     const waiter = this.waiters[slot]
     const item = this.items[slot]
     if (waiter === undefined || item === undefined) return

@@ -106,7 +106,7 @@ describe("a channel at least once whose publishes the broker refuses", () => {
       assert.strictEqual((yield* connection.state)._tag, "Open")
     }).pipe(Effect.provide(warnings([])), Effect.provide(layerMemory)))
 
-  it.scoped("is left as it is when the broker has taken something in the same life, before or after", () =>
+  it.scoped("is left as it is when the same queue takes something in time, until its life ends", () =>
     Effect.gen(function*() {
       const { channel, number, peer } = yield* opened()
       const publishing = Effect.fork(Effect.either(channel.publish(message("a"))))
@@ -119,7 +119,38 @@ describe("a channel at least once whose publishes the broker refuses", () => {
       }
       yield* TestClock.adjust("1 minute")
       assert.strictEqual(closes(peer), 0)
-    }).pipe(Effect.provide(layerMemory)))
+      yield* peer.send(number, { _tag: "ChannelClose", replyCode: 404, replyText: "", classId: 60, methodId: 40 })
+      yield* peer.openConfirmChannel
+      yield* publishing
+      yield* publishes(peer, 1)
+      yield* peer.send(number, nack(1))
+      yield* TestClock.adjust("100 millis")
+      assert.strictEqual(closes(peer), 1)
+    }).pipe(Effect.provide(warnings([])), Effect.provide(layerMemory)))
+
+  it.scoped("is opened anew though other queues take what it publishes, and again for the next one that refuses", () =>
+    Effect.gen(function*() {
+      const { channel, number, peer } = yield* opened()
+      const to = (...queues: ReadonlyArray<string>) =>
+        Effect.zipRight(
+          Effect.forEach(queues, (routingKey) =>
+            Effect.fork(Effect.either(channel.publish({ routingKey, content: "" })))),
+          publishes(peer, queues.length)
+        )
+      const renewed = Effect.gen(function*() {
+        yield* TestClock.adjust("100 millis")
+        yield* peer.expect("ChannelClose")
+        yield* peer.send(number, closeOk)
+        yield* peer.openConfirmChannel
+      })
+      yield* to("fine", "refuses", "fine")
+      yield* peer.send(number, ack(1), nack(2), ack(3))
+      yield* renewed
+      yield* to("fine", "refuses", "other")
+      yield* peer.send(number, ack(2, true), nack(3))
+      yield* renewed
+      assert.strictEqual(closes(peer), 2)
+    }).pipe(Effect.provide(warnings([])), Effect.provide(layerMemory)))
 
   it.scoped("is left as it is while its deliveries, or an answer, would be lost", () =>
     Effect.gen(function*() {

@@ -29,7 +29,7 @@ import type { ContentMethod } from "./engine.ts"
 import { findQueue } from "./openOn.ts"
 import { Prefetch } from "./prefetch.ts"
 import { Publishing } from "./publishing.ts"
-import { closedByBroker, isHeld, Refusals, Reopening } from "./reopening.ts"
+import { closedByBroker, isHeld, Reopening } from "./reopening.ts"
 import { Settling } from "./settling.ts"
 
 const consumeName = "basic.consume"
@@ -55,7 +55,6 @@ export class ChannelCore implements ChannelOnSocket {
   private restoring = false
   private flowing = true
   private readonly reopening = new Reopening()
-  private readonly refusals = new Refusals()
   private closeWaiter: (() => void) | undefined
   /** What ended the last life. */
   private lostBy: CallError | undefined
@@ -73,7 +72,9 @@ export class ChannelCore implements ChannelOnSocket {
     this.calls = new Calls((method) => this.send(method))
     this.publishing = new Publishing(host, {
       isOpen: () => this.status === "open" && this.flowing,
-      transmit: (outgoing, urgent) => this.writer.publish(outgoing, urgent)
+      transmit: (outgoing, urgent) => this.writer.publish(outgoing, urgent),
+      isSpare: () => this.isSpare,
+      renew: this.renewed
     }, settings)
     this.consumers = new Consumers({
       call: (method, repeatable) => this.call(method, repeatable),
@@ -347,19 +348,10 @@ export class ChannelCore implements ChannelOnSocket {
     )
   }
 
-  /** The broker refused a publish. At least once, a life that nothing was taken in is given up for a new one. */
-  private refused(): void {
-    const { life } = this.settling
-    const delay = this.settings.atEnd === "resend" ? this.refusals.refused(life) : undefined
-    if (delay === undefined) return
-    this.host.fork(Effect.delay(Effect.suspend(() => this.givesUp(life) ? this.renewed : Effect.void), delay))
-  }
-
-  /** Whether a new life is worth it, and costs nothing but publishes sent twice. */
-  private givesUp(life: number): boolean {
-    const isSpare = this.settling.life === life && this.status === "open" && this.closedBy === undefined &&
-      !this.host.isBlocked && this.consumers.isEmpty && this.settling.isClear && this.calls.outstanding === 0
-    return this.refusals.givesUp(life, isSpare)
+  /** A new life would cost nothing but publishes that are sent twice. */
+  private get isSpare(): boolean {
+    return this.status === "open" && this.closedBy === undefined && !this.host.isBlocked &&
+      this.consumers.isEmpty && this.settling.isClear && this.calls.outstanding === 0
   }
 
   /** Our own channel.close ends the life; its answer frees the number for the next one. */
@@ -458,8 +450,6 @@ export class ChannelCore implements ChannelOnSocket {
       case "BasicAck":
       case "BasicNack": {
         this.reopening.succeeded()
-        if (method._tag === "BasicAck") this.refusals.taken(this.settling.life)
-        else this.refused()
         if (this.publishing.confirmed(method.deliveryTag, method.multiple, method._tag === "BasicAck")) return
         return this.unexpected(method, `a confirm for publish ${method.deliveryTag}, which awaits none`)
       }

@@ -17,6 +17,8 @@ import type * as Method from "../Method.ts"
 import type { BasicProperties } from "../Properties.ts"
 import { refusedLocally } from "./calls.ts"
 import type { ChannelHost, Starving } from "./channelHost.ts"
+import type { Renewable } from "./refusals.ts"
+import { Refusals } from "./refusals.ts"
 
 /** A message as the wire has it. @internal */
 export interface Outgoing {
@@ -64,7 +66,7 @@ const fail = (waiter: PublishWaiter, error: ConfirmError): void => {
 }
 
 /** What a channel does for its publishes. @internal */
-export interface Carrier {
+export interface Carrier extends Renewable {
   /** Whether the channel is open for publishes. */
   readonly isOpen: () => boolean
   /** Puts a message into the output; `urgent`: nothing else is in flight, and someone waits. */
@@ -92,12 +94,14 @@ export class Publishing implements Starving {
   private waiting: Array<Waiting> = []
   private idle: Array<() => void> = []
   private counted = 0
+  private readonly refusals: Refusals | undefined
 
   constructor(host: ChannelHost, carrier: Carrier, options: PublishingOptions) {
     this.host = host
     this.carrier = carrier
     this.window = options.window === undefined ? undefined : new SendWindow(options.window)
     this.atEnd = options.atEnd
+    this.refusals = this.atEnd === "resend" ? new Refusals(carrier, host.fork) : undefined
   }
 
   get unconfirmed(): number {
@@ -167,11 +171,22 @@ export class Publishing implements Starving {
   confirmed(tag: number, multiple: boolean, ack: boolean): boolean {
     if (this.window === undefined) return false
     const { settled } = this.window
-    const known = this.window.answer(tag, multiple, ack ? undefined : nacked)
+    const known = this.window.answer(tag, multiple, ack ? this.whenTaken : this.whenRefused)
     tally[ack ? "confirmed" : "nacked"] += this.window.settled - settled
     this.release()
     this.settled()
     return known
+  }
+
+  private readonly whenRefused = (outgoing: Outgoing): ConfirmError => {
+    this.refusals?.refused(outgoing.method)
+    return nacked(outgoing)
+  }
+
+  /** Looked at only while it makes a difference: nobody is told anything by it. */
+  private get whenTaken(): ((outgoing: Outgoing) => undefined) | undefined {
+    const { refusals } = this
+    return refusals?.isInDoubt === true ? ({ method }) => void refusals.taken(method) : undefined
   }
 
   /**
@@ -202,6 +217,7 @@ export class Publishing implements Starving {
   interrupted(cause: CallError): number {
     if (this.atEnd === "drop") { for (const { waiter } of this.waiting.splice(0)) fail(waiter, cause) }
     if (this.window === undefined) return 0
+    this.refusals?.interrupted()
     const rest = this.window.reset()
     const keeps = this.atEnd === "resend"
     if (keeps) {

@@ -1,6 +1,5 @@
 /**
- * The broker closed a channel, or refuses whatever is published on it: what that means, and whether and after how long the
- * channel may open again.
+ * The broker closed a channel: what that means, and whether and after how long the channel may open again.
  *
  * @since 0.1.0
  */
@@ -66,40 +65,4 @@ export class Reopening {
     const earlier = this.times.length - 1
     return earlier <= 0 ? Effect.void : Effect.sleep(Duration.millis(50 * 2 ** earlier))
   })
-}
-
-/**
- * The lives of a channel in which the broker took nothing that was published. RabbitMQ refuses what a channel publishes to a
- * quorum queue if its first publish there found the leader's node gone, until that node is back (seen with 3.10); a new
- * channel finds the new leader. But a queue that refuses on purpose (`x-overflow`) refuses the new channel too: hence the
- * delays, and hence a channel that works at times is left alone.
- *
- * @internal
- */
-export class Refusals {
-  /** Lives given up, one after the other. */
-  private count = 0
-  private takenIn = -1
-  private doubtedIn = -1
-
-  /** The broker took a publish of this life. */
-  taken(life: number): void {
-    this.takenIn = life
-    this.count = 0
-  }
-
-  /** It refused one: how long to wait before the life is given up; `undefined`: it is not, or that is being waited for. */
-  refused(life: number): Duration.Duration | undefined {
-    if (this.takenIn === life || this.doubtedIn === life) return undefined
-    this.doubtedIn = life
-    return Duration.millis(Math.min(100 * 2 ** this.count, 10_000))
-  }
-
-  /** The time is over: whether it is given up, if it can be spared and nothing was taken meanwhile. */
-  givesUp(life: number, isSpare: boolean): boolean {
-    this.doubtedIn = -1
-    if (!isSpare || this.takenIn === life) return false
-    this.count++
-    return true
-  }
 }
