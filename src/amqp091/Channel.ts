@@ -331,6 +331,12 @@ export interface ConfirmOptions extends Options {
   /**
    * What becomes of unconfirmed publishes when a socket or the channel goes. "confirmed": they fail `OutcomeUnknown`.
    * "at-least-once": they are sent again, in order, which may duplicate them. Default: "confirmed".
+   *
+   * At least once, the channel besides gets over a broker that would refuse it for as long as it is open (RabbitMQ, where its
+   * first publish to a quorum queue found no leader): when a publish is refused, and none to the same exchange and routing
+   * key taken within 100 ms, it is opened anew, as after a loss; refused again, after 200 ms, and so on up to 10 seconds.
+   * Each refusal fails its publish with `PublishNacked` all the same. A channel that takes and refuses in turn is left as
+   * it is, and so is one with consumers, unsettled deliveries or calls under way.
    */
   readonly guarantee?: "confirmed" | "at-least-once" | undefined
   /**

@@ -50,7 +50,8 @@ export type TypeId = typeof TypeId
  *
  * "at-most-once": the message is in the output buffer; nobody says whether it arrives. "confirmed": the broker has taken
  * responsibility for it; when the connection goes before it said so, the publish fails `OutcomeUnknown`. "at-least-once":
- * the same, but what has no answer when the connection goes is sent again, in order, which may duplicate it.
+ * the same, but what has no answer when the connection goes is sent again, in order, which may duplicate it. What the broker
+ * refuses is told, and not sent again; but when it keeps refusing (`Channel.ConfirmOptions.guarantee`) the channel is opened anew.
  *
  * @since 0.1.0
  * @category models
