@@ -3,17 +3,21 @@ import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Entries } from "./ledger.ts"
 
+/** How much may be under way. */
+export interface Bounds {
+  /** How many publishes are in flight at most. */
+  readonly window: number
+  readonly prefetch: number
+}
+
 /** What a client is told, also in a process of its own. */
-export interface Assignment {
+export interface Assignment extends Bounds {
   /** The same broker by several addresses: each is as good as the others. */
   readonly urls: ReadonlyArray<string>
   /** Declared already, durable. */
   readonly queue: string
   /** From which its ids count in a process of its own, where it has no ledger to ask. */
   readonly firstId: number
-  /** How many publishes are in flight at most. */
-  readonly window: number
-  readonly prefetch: number
   /** Milliseconds before it dials again, as far as it can be told so; `undefined`: as it does by itself. */
   readonly reconnect: { readonly first: number; readonly max: number } | undefined
 }

@@ -6,12 +6,11 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as ChaosProxy from "../harness/chaosProxy.ts"
 import type { RabbitMq } from "../harness/rabbitmq.ts"
-import type { Assignment, Client } from "./client.ts"
+import type { Assignment, Bounds, Client } from "./client.ts"
 import type { Report } from "./ledger.ts"
 import { Ledger } from "./ledger.ts"
 
-export const window = 100
-export const prefetch = 100
+export const bounds: Bounds = { window: 100, prefetch: 100 }
 
 /** Something done to a proxy; it is healed after the rest of the interval. */
 export type Fault = (proxy: ChaosProxy.ChaosProxy) => Effect.Effect<unknown>
@@ -44,8 +43,11 @@ export const flips: ReadonlyArray<Fault> = [
   )
 ]
 
-/** What is known besides the ledger: how often the client lost a connection it worked on, and how many bits were flipped. */
-export interface Outcome extends Report {
+/**
+ * What is known besides the ledger: how much was in flight at most, how often the client lost a connection it worked on, and
+ * how many bits were flipped.
+ */
+export interface Outcome extends Report, Bounds {
   readonly cuts: number
   readonly flipped: number
   /** Nothing moved for as long as `patience` says, and it was given up. */
@@ -58,7 +60,7 @@ export interface Outcome extends Report {
  * have forgotten acknowledgements it had not written yet: what comes again is not bounded by the client then.
  */
 export const failures = (
-  { cuts, isStuck, lost, redelivered, republished }: Outcome,
+  { cuts, isStuck, lost, prefetch, redelivered, republished, window }: Outcome,
   fails: "network" | "broker" = "network"
 ): ReadonlyArray<string> => [
   ...isStuck ? ["got stuck"] : [],
@@ -83,6 +85,7 @@ const onQueue = (rabbit: RabbitMq, act: (channel: Channel.Channel) => Effect.Eff
   )
 
 export interface Options {
+  readonly bounds?: Bounds | undefined
   readonly reconnect?: Assignment["reconnect"]
   readonly onFault?: ((fault: unknown) => void) | undefined
   /** How long a client may make no progress at all before it is given up. Default: it is never. */
@@ -99,7 +102,7 @@ export const underChaos = <E, R>(
   rabbit: RabbitMq,
   client: Client,
   chaos: (proxy: ChaosProxy.ChaosProxy, ledger: Ledger) => Effect.Effect<unknown, E, R>,
-  options: Options = {}
+  { bounds: given = bounds, onFault, reconnect, stuckAfter }: Options = {}
 ): Effect.Effect<Outcome, E, R> =>
   Effect.gen(function*() {
     const proxy = yield* ChaosProxy.make(rabbit)
@@ -111,7 +114,7 @@ export const underChaos = <E, R>(
     const ledger = new Ledger()
     const url = rabbit.url.replace(`:${rabbit.port}/`, `:${proxy.port}/`)
     const running = yield* Effect.orDie(
-      client.start({ reconnect: undefined, ...options, urls: [url], firstId: 0, queue, window, prefetch, ledger })
+      client.start({ ...given, onFault, reconnect, urls: [url], firstId: 0, queue, ledger })
     )
     ledger.begin()
     const work = Effect.gen(function*() {
@@ -126,9 +129,9 @@ export const underChaos = <E, R>(
       )
       return Option.isNone(waited) && isMissing()
     })
-    const isStuck = yield* Effect.raceFirst(work, Effect.as(stuck(ledger, options.stuckAfter), true))
+    const isStuck = yield* Effect.raceFirst(work, Effect.as(stuck(ledger, stuckAfter), true))
     ledger.stop()
-    return { ...ledger.report, cuts: yield* proxy.ended, flipped: yield* proxy.flipped, isStuck }
+    return { ...ledger.report, ...given, cuts: yield* proxy.ended, flipped: yield* proxy.flipped, isStuck }
   }).pipe(Effect.scoped)
 
 /**

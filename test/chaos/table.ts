@@ -1,8 +1,8 @@
 /** What became of each client in each part, as a table. */
 import type { Outcome as ClusterOutcome } from "../cluster/underLoad.ts"
+import type { Bounds } from "./client.ts"
 import type { Part } from "./plan.ts"
 import type { Outcome } from "./run.ts"
-import { prefetch, window } from "./run.ts"
 
 export interface Row {
   readonly client: string
@@ -10,7 +10,7 @@ export interface Row {
   readonly outcome: Outcome
 }
 
-const head = [
+const head = ({ prefetch, window }: Bounds) => [
   "part",
   "client",
   "published",
@@ -43,9 +43,10 @@ const cells = ({ client, outcome, part }: Row): ReadonlyArray<string> => [
 ]
 
 /** In Markdown. */
-export const table = (rows: ReadonlyArray<Row>): string => {
-  const lines = [head, ...rows.map(cells)]
-  const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
+export const table = (rows: ReadonlyArray<Row>, bounds: Bounds): string => {
+  const first = head(bounds)
+  const lines = [first, ...rows.map(cells)]
+  const widths = first.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
   const text = (line: ReadonlyArray<string>) =>
     `| ${
       line.map((cell, column) => column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))
@@ -54,7 +55,7 @@ export const table = (rows: ReadonlyArray<Row>): string => {
   const rule = `| ${
     widths.map((width, column) => column < 2 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`).join(" | ")
   } |`
-  return [text(head), rule, ...rows.map((row) => text(cells(row)))].join("\n")
+  return [text(first), rule, ...rows.map((row) => text(cells(row)))].join("\n")
 }
 
 /** What became of each client on a cluster whose nodes were killed in turn. */

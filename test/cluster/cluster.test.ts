@@ -12,7 +12,7 @@ describeWith(packages, "A RabbitMQ cluster of three nodes with a quorum queue", 
     () =>
       Effect.gen(function*() {
         // Little enough in flight for the nodes to have time for each other on two cores.
-        const outcome = yield* underLoad(yield* cluster, ours, 20)
+        const outcome = yield* underLoad(yield* cluster, ours, { window: 20, prefetch: 100 })
         yield* Effect.logInfo(outcome)
         assert.strictEqual(outcome.lost, 0)
         assert.isAbove(outcome.confirmed, 1000)

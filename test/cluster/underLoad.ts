@@ -3,10 +3,9 @@ import { Arguments, Channel, Connection } from "effect-amqp/amqp091"
 import { NodeTransport } from "effect-amqp/node"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { Client } from "../chaos/client.ts"
+import type { Bounds, Client } from "../chaos/client.ts"
 import type { Report } from "../chaos/ledger.ts"
 import { Ledger } from "../chaos/ledger.ts"
-import { prefetch } from "../chaos/run.ts"
 import type { CommandFailed } from "../harness/childProcess.ts"
 import type { DisposableRabbitMq, RabbitMqUnavailable } from "../harness/rabbitmq.ts"
 import { isWhole } from "../harness/rabbitmqCluster.ts"
@@ -55,7 +54,7 @@ const recovery = (ledger: Ledger, before: number, killedAt: number) =>
 export const underLoad = (
   nodes: ReadonlyArray<DisposableRabbitMq>,
   client: Client,
-  window: number
+  bounds: Bounds
 ): Effect.Effect<Outcome, CommandFailed | RabbitMqUnavailable, Scope.Scope> =>
   Effect.gen(function*() {
     const queue = `cluster-${client.name}`
@@ -76,8 +75,7 @@ export const underLoad = (
           urls: [...urls.slice(at), ...urls.slice(0, at)],
           queue,
           firstId: at * 1_000_000_000,
-          window,
-          prefetch,
+          ...bounds,
           reconnect,
           ledger
         })
