@@ -5,7 +5,9 @@
  *
  * @since 0.1.0
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
 import * as Predicate from "effect/Predicate"
 import type { CallError } from "../../AmqpError.ts"
 import { ChannelError, FrameError, OperationTimeout } from "../../AmqpError.ts"
@@ -74,7 +76,7 @@ export class ChannelCore implements ChannelOnSocket {
       isOpen: () => this.status === "open" && this.flowing,
       transmit: (outgoing, urgent) => this.writer.publish(outgoing, urgent),
       isSpare: () => this.isSpare,
-      renew: this.renewed
+      renew: () => this.renew()
     }, settings)
     this.consumers = new Consumers({
       call: (method, repeatable) => this.call(method, repeatable),
@@ -354,24 +356,29 @@ export class ChannelCore implements ChannelOnSocket {
       this.consumers.isEmpty && this.settling.isClear && this.calls.outstanding === 0
   }
 
-  /** Our own channel.close ends the life; its answer frees the number for the next one. */
-  private readonly renewed: Effect.Effect<void> = Effect.suspend(() => {
+  /** Our own channel.close ends the life, at once; its answer frees the number for the next one. */
+  private renew(): Effect.Effect<void> {
     const limit = this.host.operationTimeout
-    const left = this.leave(() => {
-      this.down(this.closed)
-      this.calls.lost(this.closed)
-      this.publishing.interrupted(this.closed)
-    }).pipe(
-      Effect.timeoutFail({
-        duration: limit,
-        onTimeout: () => new OperationTimeout({ operation: "channel.close", limit })
-      })
-    )
+    const left = Deferred.unsafeMake<void>(FiberId.none)
+    this.writer.close()
+    this.down(this.closed)
+    this.calls.lost(this.closed)
+    this.publishing.interrupted(this.closed)
+    this.closeWaiter = () => {
+      this.closeWaiter = undefined
+      Deferred.unsafeDone(left, Effect.void)
+    }
+    this.host.readingMayChange()
     return Effect.zipRight(
       warn("Channel", "The broker refuses what a channel publishes: it is opened anew"),
-      this.reopenAfter(left)
+      this.reopenAfter(
+        Effect.timeoutFail(Deferred.await(left), {
+          duration: limit,
+          onTimeout: () => new OperationTimeout({ operation: "channel.close", limit })
+        })
+      )
     )
-  })
+  }
 
   /** The channel is gone for good: everything that waits on it fails. */
   end(error: CallError): void {
@@ -427,21 +434,12 @@ export class ChannelCore implements ChannelOnSocket {
   private readonly goodbye: Effect.Effect<void> = Effect.suspend(() => {
     // A broker that blocks us does not read for now: it is told, and its answer not awaited.
     if (this.host.socket === undefined || this.number === 0 || this.host.isBlocked) return Effect.void
-    return this.leave()
-  })
-
-  /** Says channel.close, and ends with the answer. */
-  private leave(said?: () => void): Effect.Effect<void> {
     return Effect.async<void>((resume) => {
+      this.closeWaiter = () => resume(Effect.void)
       this.writer.close()
-      said?.()
-      this.closeWaiter = () => {
-        this.closeWaiter = undefined
-        resume(Effect.void)
-      }
       this.host.readingMayChange()
     })
-  }
+  })
 
   // --- What the socket brings ---
 

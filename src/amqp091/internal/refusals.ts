@@ -15,8 +15,8 @@ import type * as Method from "../Method.ts"
 export interface Renewable {
   /** Whether a new life would cost nothing but publishes that are sent twice. */
   readonly isSpare: () => boolean
-  /** Gives the channel's life up for a new one. */
-  readonly renew: Effect.Effect<void>
+  /** Gives the channel's life up, and brings up a new one. */
+  readonly renew: () => Effect.Effect<void>
 }
 
 /** @internal */
@@ -51,7 +51,7 @@ export class Refusals {
       this.pending = undefined
       if (!this.channel.isSpare()) return Effect.void
       this.count++
-      return this.channel.renew
+      return this.channel.renew()
     })
     this.fork(Effect.delay(giveUp, Duration.millis(Math.min(100 * 2 ** this.count, 10_000))))
   }
