@@ -19,6 +19,7 @@ import type { CommandFailed, Running } from "./childProcess.ts"
 import { run, start } from "./childProcess.ts"
 import type { Package } from "./debian.ts"
 import { howToInstall, missing } from "./debian.ts"
+import { loadModules } from "./rabbitmqModules.ts"
 
 const scripts = "/usr/lib/rabbitmq/bin"
 /** The Debian packages it takes. */
@@ -243,7 +244,18 @@ export const neighbourhood: Effect.Effect<Neighbourhood, RabbitMqUnavailable, Sc
   return { epmdPort, epmdPid: epmd.pid, cookie: randomBytes(16).toString("hex") }
 }).pipe(Effect.mapError(unavailable))
 
-/** Starts a node; ready when this returns. Costs about six seconds. */
+/**
+ * What goes before the flags of RabbitMQ's own scripts: more than half of the time that a node takes to start. With a name from
+ * the beginning it starts no second Erlang VM, whose only purpose is to start an epmd.
+ */
+const bootFlags = ({ distPort, name }: Place): string =>
+  [
+    ["-sname", name],
+    ["-kernel", "inet_dist_listen_min", String(distPort), "inet_dist_listen_max", String(distPort)],
+    ["-eval", loadModules(scripts)]
+  ].flat().join(" ")
+
+/** Starts a node; ready when this returns. Costs about two seconds. */
 export const node = (
   options: NodeOptions = {}
 ): Effect.Effect<DisposableRabbitMq, RabbitMqUnavailable, Scope.Scope> =>
@@ -275,7 +287,8 @@ export const node = (
       ...common,
       RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: options.schedulers === undefined
         ? erlang
-        : `${erlang} +S ${options.schedulers}:${options.schedulers}`
+        : `${erlang} +S ${options.schedulers}:${options.schedulers}`,
+      ERL_AFLAGS: bootFlags(place)
     }
     yield* guarded(epmdPid)
 
