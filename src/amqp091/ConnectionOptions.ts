@@ -97,7 +97,7 @@ export declare namespace ConnectionOptions {
     readonly locale?: string | undefined
     /** Sent to the server, merged over the library's own. Default: none. */
     readonly clientProperties?: { readonly [name: string]: unknown } | undefined
-    /** Shown by the server's tools as `connection_name`. Default: none. */
+    /** Shown by the server's tools; `connection_name` among `clientProperties` says the same. Default: none. */
     readonly name?: string | undefined
     /** `true` or `{}`: system authorities, verification on, SNI = host. `false` or `null`: plain. Default: by scheme. */
     readonly tls?: TlsOptions | boolean | null | undefined
@@ -148,7 +148,8 @@ export declare namespace ConnectionOptions {
 
   /**
    * One URL (which may be a failover list) or several, or endpoints of any form: what one of them leaves out is the first
-   * one's. Two of these together do not compile.
+   * one's. Failover, attempts, and the timeouts of calls and goodbyes are the connection's: there the first one's hold for
+   * all, and another that says otherwise is warned of. Two of these together do not compile.
    *
    * @since 0.1.0
    * @category models

@@ -32,6 +32,9 @@ const resolve = (...args: Parameters<typeof ConnectionOptions.resolve>) =>
 const fault = (...args: Parameters<typeof ConnectionOptions.resolve>) =>
   Either.getOrThrow(Either.flip(ConnectionOptions.resolve(...args)))
 
+/** Client properties of a URL, the name of the connection among them. */
+const properties = (name: unknown) => json({ connection_name: name, team: "billing" })
+
 const hosts = (...args: Parameters<typeof ConnectionOptions.resolve>) => resolve(...args).map(({ host }) => host)
 
 const load = (env: Record<string, string>) =>
@@ -234,6 +237,30 @@ describe("parameters", () => {
     assert.include(left("amqp://h?name=a&connection_name=b"), "connection_name: contradicts name")
   })
 
+  it("U19 among client properties it is the same parameter: options win over the URL, and one source says it once", () => {
+    const named = right(`amqp://h?client_properties=${properties("orders")}`)
+    assert.deepInclude(named, { name: "orders", clientProperties: { team: "billing" } })
+    assert.isTrue(Equal.equals(named, make({ host: "h", name: "orders", clientProperties: { team: "billing" } })))
+    const [byName] = resolve({ url: `amqp://h?client_properties=${properties("url")}`, name: "option" })
+    assert.deepInclude(byName, { name: "option", clientProperties: { team: "billing" } })
+    const [byProperty] = resolve({ url: "amqp://h?name=url", clientProperties: { connection_name: "option" } })
+    assert.deepInclude(byProperty, { name: "option", clientProperties: {} })
+    assert.strictEqual(right(`amqp://h?client_properties=${properties("a")}&name=a`).name, "a")
+    for (
+      const query of [`name=b&client_properties=${properties("a")}`, `client_properties=${properties("a")}&name=b`]
+    ) {
+      assert.include(left(`amqp://h?${query}`), "client_properties: its connection_name contradicts name")
+    }
+    const refusal = refused({ name: "a", clientProperties: { connection_name: "b" } })
+    assert.deepInclude(refusal, { reason: "Contradiction", parameter: "clientProperties" })
+    for (const bad of ["", 1, "n".repeat(256)]) {
+      assert.include(
+        left(`amqp://h?client_properties=${properties(bad)}`),
+        "client_properties.connection_name: must be"
+      )
+    }
+  })
+
   it("U20 ssl_options: pika's keys, on amqp: with a warning, an explicit null on amqps: an error", () => {
     const value = {
       ca_certs: "/ca.pem",
@@ -301,7 +328,12 @@ describe("parameters", () => {
 
     assert.strictEqual(right("amqps://h?insecure=true").tls?.verify, false)
     assert.match(right("amqps://h?verify=verify_none").warnings[0] ?? "", /verify_none/)
-    assert.strictEqual(right("amqp://h?cacertfile=/ca").scheme, "amqps")
+    for (const query of ["cacertfile=/ca", "insecure=false", "depth=3", "fail_if_no_peer_cert=true"]) {
+      const upgraded = right(`amqp://h?${query}`)
+      assert.deepInclude(upgraded, { scheme: "amqps", port: 5671 })
+      assert.include(upgraded.warnings.join(), "write amqps")
+    }
+    assert.include(left("amqp://h?ssl=false&depth=3"), "Contradiction")
     assert.include(left("amqps://h?keyfile=/k"), "keyfile: a client certificate needs both")
     assert.include(left("amqps://h?verify=sometimes"), "verify: \"sometimes\" is not one of verify_peer, verify_none")
     assert.include(left("amqps://h?verify=verify_peer&insecure=true"), "insecure: contradicts verify")

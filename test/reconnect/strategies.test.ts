@@ -6,6 +6,7 @@ import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/TestClock"
+import { warnings } from "../amqp091/onBroker.ts"
 import { onNetwork, print, settle, states } from "./network.ts"
 
 const urls = ["amqp://a", "amqp://b", "amqp://c"] as const
@@ -196,8 +197,7 @@ describe("the endpoints of each round, by", () => {
     onNetwork(({ lose, read }) =>
       Effect.gen(function*() {
         const connection = yield* Connection.make({
-          url: "amqp://a;amqp://b?failover_strategy=in-order",
-          failover: "in-order",
+          url: "amqp://a?failover_strategy=in-order;amqp://b",
           reconnect: Schedule.spaced("1 second")
         })
         assert.strictEqual((yield* connection.info).failover, "in-order")
@@ -407,6 +407,42 @@ describe("each endpoint of a list", () => {
         })
       })
     ))
+})
+
+describe("what a later endpoint says for itself, and is the whole connection's,", () => {
+  it.scoped("is warned of: the first one's holds", () => {
+    const told: Array<string> = []
+    return onNetwork(({ lose, read }) =>
+      Effect.gen(function*() {
+        const connection = yield* Connection.make({
+          endpoints: ["a", { host: "b", heartbeat: "7 seconds" }, "amqp://c?failover_strategy=in-order&rpc_timeout=3"],
+          reconnect: Schedule.spaced("1 second")
+        })
+        yield* settle
+        assert.deepStrictEqual(told, [
+          "Connection: c:5672: failover is the connection's, and the first endpoint has another",
+          "Connection: c:5672: operationTimeout is the connection's, and the first endpoint has another"
+        ])
+        assert.strictEqual((yield* connection.info).failover, "round-robin")
+        yield* TestClock.adjust("10 seconds")
+        yield* lose()
+        yield* settle
+        assert.deepStrictEqual(read(), ["0 a", "10000 b"])
+      })
+    ).pipe(Effect.provide(warnings(told)))
+  })
+
+  it.scoped("is said by nobody who inherits it, nor where the program says it of all", () => {
+    const told: Array<string> = []
+    return onNetwork(() =>
+      Effect.gen(function*() {
+        yield* Connection.make({ url: "amqp://a?failover_strategy=in-order&close_timeout=1;b;amqp://c" })
+        yield* Connection.make({ urls: ["amqp://a", "amqp://b?rpc_timeout=3"], operationTimeout: "5 seconds" })
+        yield* settle
+        assert.deepStrictEqual(told, [])
+      })
+    ).pipe(Effect.provide(warnings(told)))
+  })
 })
 
 describe("beforeDial", () => {

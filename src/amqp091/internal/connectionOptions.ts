@@ -83,6 +83,24 @@ const checkTableValue = (parameter: string, value: unknown, depth: number): unkn
   return isPlain(value) ? checkTable(parameter, value, depth + 1) : value
 }
 
+/**
+ * The connection's name among its properties is the parameter `name` in other words: there it is kept, so that it is one
+ * statement, whoever makes it.
+ *
+ * @internal
+ */
+export const takeName = (draft: Draft, parameter: string): void => {
+  const { connection_name: said, ...others } = draft.clientProperties ?? {}
+  if (said === undefined) return
+  const { kind } = scalars.name
+  const name = kind.fromInput(said) ?? fail("Value", `${parameter}.connection_name`, `must be ${kind.allowed}`)
+  if (draft.name !== undefined && draft.name !== name) {
+    fail("Contradiction", parameter, "its connection_name contradicts name")
+  }
+  draft.name = name
+  draft.clientProperties = others
+}
+
 /** @internal */
 export const checkTcp = (parameter: string, value: unknown): TcpOptions | null => {
   if (value === null) return null
@@ -247,6 +265,7 @@ export const fromInput = (input: { readonly [key: string]: unknown }): Draft => 
         unknownName("options", key, inputKeys)
     }
   }
+  takeName(draft, "clientProperties")
   if (draft.credentials !== undefined && (draft.username !== undefined || draft.password !== undefined)) {
     fail("Contradiction", "credentials", "are given beside a username or a password")
   }

@@ -229,12 +229,14 @@ export const tlsReaders: { readonly [name: string]: ((slots: Slots, name: string
         fail("Value", name, `${quote(text)} not one of verify_peer, verify_none`),
     server_name_indication: (slots, name, text) => set(slots, name, "serverName", text === "disable" ? null : text),
     insecure: (slots, name, text) => set(slots, name, "verify", !asBoolean(name, text)),
-    depth: (slots, name, text) =>
-      /^\d{1,3}$/.test(text) ?
-        void slots.warnings.push("depth: has no effect, the whole chain is verified") :
-        fail("Value", name, `${quote(text)} not a whole number`),
+    depth: (slots, name, text) => {
+      if (!/^\d{1,3}$/.test(text)) fail("Value", name, `${quote(text)} not a whole number`)
+      turn(slots, name, true)
+      slots.warnings.push("depth: has no effect, the whole chain is verified")
+    },
     fail_if_no_peer_cert: (slots, name, text) => {
       asBoolean(name, text)
+      turn(slots, name, true)
       slots.warnings.push("fail_if_no_peer_cert: has no effect, a server always shows a certificate")
     },
     ...Object.fromEntries(sslKeys.map((key) => [

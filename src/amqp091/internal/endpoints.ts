@@ -7,6 +7,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Equal from "effect/Equal"
 import { ConnectError } from "../../AmqpError.ts"
 import * as Rounds from "../../internal/rounds.ts"
 import type { BeforeDial, Failover } from "../Connection.ts"
@@ -19,6 +20,28 @@ export type Endpoints = readonly [ConnectionOptions, ...Array<ConnectionOptions>
 /** The endpoint as errors, states and logs name it. @internal */
 export const endpointOf = ({ host, port }: ConnectionOptions): string =>
   `${host.includes(":") ? `[${host}]` : host}:${port}`
+
+/** Timeouts and strategies of the connection as a whole, in which the first endpoint's hold. */
+const ofConnection = [
+  "connectionAttempts",
+  "retryDelay",
+  "blockedTimeout",
+  "failover",
+  "operationTimeout",
+  "closeTimeout",
+  "channelTimeout"
+] as const
+
+/** What is doubtful about endpoints, each of them and all together. @internal */
+export const doubts = (endpoints: Endpoints): ReadonlySet<string> => {
+  const [first] = endpoints
+  return new Set(endpoints.flatMap((each) => [
+    ...each.warnings,
+    ...ofConnection.filter((name) => !Equal.equals(each[name], first[name])).map((name) =>
+      `${endpointOf(each)}: ${name} is the connection's, and the first endpoint has another`
+    )
+  ]))
+}
 
 // What the user's own Effect failed with may hold anything, secrets too: its tag alone is told.
 const tagOf = (error: unknown): string =>

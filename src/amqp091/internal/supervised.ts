@@ -37,7 +37,7 @@ import * as Method from "../Method.ts"
 import { ConnectionCore } from "./connection.ts"
 import type { Dialled } from "./dial.ts"
 import { dial } from "./dial.ts"
-import { beforeDial, endpointOf, type Endpoints, failoverName, makeRounds, readEndpoint } from "./endpoints.ts"
+import { beforeDial, doubts, endpointOf, type Endpoints, failoverName, makeRounds, readEndpoint } from "./endpoints.ts"
 import { renewing } from "./renewing.ts"
 
 const defaultConnect = (options: ConnectionOptions): Schedule.Schedule<unknown, ConnectError> =>
@@ -405,7 +405,7 @@ export const supervised = Effect.fnUntraced(function*(
     clock: yield* Effect.clock,
     fork: yield* makeFork
   })
-  for (const warning of new Set(endpoints.flatMap(({ warnings }) => warnings))) yield* warn("Connection", warning)
+  for (const warning of doubts(endpoints)) yield* warn("Connection", warning)
   // Added last, so it runs first: the goodbye still has its supervisor, timer and socket.
   yield* Scope.addFinalizer(yield* Effect.scope, Effect.suspend(() => life.close(200, "Normal shutdown")))
   yield* life.begin

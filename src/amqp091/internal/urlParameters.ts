@@ -12,7 +12,7 @@ import type { ListMember, ParseOptions } from "../../AmqpUrl.ts"
 import type * as Credentials from "../../Credentials.ts"
 import type { TcpOptions } from "../../Transport.ts"
 import type { Draft, Fields, Mechanism } from "./connectionOptions.ts"
-import { assignScalar, checkScheme, checkTable, checkTcp, checkVhost, merge } from "./connectionOptions.ts"
+import { assignScalar, checkScheme, checkTable, checkTcp, checkVhost, merge, takeName } from "./connectionOptions.ts"
 import { fail, parseJson, quote, unknown, unknownName } from "./connectionOptionsFault.ts"
 import { same, scalarKeys, scalars, secondsToText } from "./connectionOptionsKinds.ts"
 import type { Kind, Scalars } from "./connectionOptionsKinds.ts"
@@ -199,6 +199,7 @@ export const read = (url: AmqpUrl, options: ReadOptions): Draft => {
       warnings.push(...read.warnings)
     }
   }
+  takeName(draft, "client_properties")
   if (mechanisms.length > 0) {
     const [method] = draft.mechanisms ?? []
     if (method !== undefined && (mechanisms.length > 1 || mechanisms[0] !== method)) {
