@@ -344,6 +344,8 @@ type Endpoints = readonly [ConnectionOptions.ConnectionOptions, ...Array<Connect
  * timeout.
  *
  * Fails with `ConnectError`: every attempt of the first connect is in it, in order. `Url`: an option or the URL is wrong.
+ * Interrupted, it gives the first connect up and lets go of its socket, without a goodbye: before it has opened a connection
+ * RabbitMQ takes none.
  *
  * @example
  * import { Connection } from "effect-amqp/amqp091"

@@ -595,6 +595,6 @@ export const make = <A, V extends object, E>(
     }
     const core = new PoolCore<A, V, E>(spec, options, limit, yield* Effect.clock, yield* makeFork)
     yield* Effect.addFinalizer(() => core.forceCloseAll())
-    yield* core.openMany(preconnect, true)
+    yield* Effect.onError(core.openMany(preconnect, true), () => core.forceCloseAll())
     return core
   })

@@ -293,6 +293,16 @@ const handshakes: ReadonlyArray<Case> = [
     "0 connection.close 503 channel.open at byte 0: channel.open came during the handshake (Command) (20.10)",
     "end"
   ]],
+  ["a goodbye during the handshake", steps(header, Wire.startOk(), closeConnection), [
+    "0 connection.start",
+    "0 connection.tune {\"channelMax\":2047,\"frameMax\":131072,\"heartbeat\":60}",
+    "end"
+  ], [
+    "0 connection.start",
+    "0 connection.tune {\"channelMax\":2047,\"frameMax\":131072,\"heartbeat\":60}",
+    "0 connection.close-ok",
+    "end"
+  ]],
   ["start-ok twice", steps(header, Wire.startOk(), Wire.startOk()), [
     "0 connection.start",
     "0 connection.tune {\"channelMax\":2047,\"frameMax\":131072,\"heartbeat\":60}",

@@ -73,6 +73,25 @@ const borrowed = <A, E>(get: Effect.Effect<A, E, Scope.Scope>) =>
     ([view, scope]) => [view, Scope.close(scope, Exit.void)] as const
   )
 
+/** Things that open as `open` says for each, and how many there are. */
+const counted = (open: (number: number) => Effect.Effect<void, string>) => {
+  const all = { opened: 0, open: 0 }
+  const spec = Effect.suspend(() => {
+    const id = ++all.opened
+    return Effect.zipRight(
+      open(id),
+      Effect.acquireRelease(
+        Effect.sync((): Item => {
+          all.open++
+          return { id, broken: false, ready: true }
+        }),
+        () => Effect.sync(() => void all.open--)
+      )
+    )
+  })
+  return { all, spec }
+}
+
 describe("a pool lends", () => {
   it.scoped("what came back last, and opens nothing that it does not need", () =>
     Effect.gen(function*() {
@@ -448,6 +467,29 @@ describe("size", () => {
       const pool = yield* makePool({ preconnect: 3 })
       assert.deepStrictEqual(yield* pool.stats, { limit: 10, total: 3, active: 0, idle: 3, waiting: 0 })
       assert.strictEqual(yield* Effect.flip(Effect.scoped(makePool({ preconnect: 3, open: Effect.fail("no") }))), "no")
+    }))
+})
+
+describe("preconnect that fails or is interrupted leaves nothing open in a scope that goes on:", () => {
+  it.scoped("one of three cannot be opened", () =>
+    Effect.gen(function*() {
+      const { all, spec } = counted((id) => id === 2 ? Effect.delay(Effect.fail("no"), "1 second") : Effect.void)
+      const making = yield* Effect.fork(Effect.flip(makePool({ preconnect: 3, open: spec })))
+      yield* settle
+      assert.strictEqual(all.open, 2)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* Fiber.join(making), "no")
+      assert.deepStrictEqual(all, { opened: 3, open: 0 })
+    }))
+
+  it.scoped("one of three takes too long", () =>
+    Effect.gen(function*() {
+      const { all, spec } = counted((id) => id === 2 ? Effect.sleep("1 minute") : Effect.void)
+      const making = yield* Effect.fork(Effect.timeoutOption(makePool({ preconnect: 3, open: spec }), "1 second"))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(making))._tag, "None")
+      yield* TestClock.adjust("2 minutes")
+      assert.deepStrictEqual(all, { opened: 3, open: 0 })
     }))
 })
 

@@ -4,6 +4,7 @@ import { Reconnect } from "effect-amqp"
 import { Connection } from "effect-amqp/amqp091"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/TestClock"
 import { warnings } from "../amqp091/onBroker.ts"
@@ -23,6 +24,14 @@ const afterLoss = (reconnect: Reconnect.Policy) =>
       return { times: dials.map(({ at }) => at - 10_000), state: yield* connection.state }
     })
   )
+
+/** A connect that somebody waits for no longer than two and a half seconds. */
+const timedOut = (options: Connection.Options) =>
+  Effect.gen(function*() {
+    const connecting = yield* Effect.fork(Effect.timeoutOption(Connection.make(options), "2500 millis"))
+    yield* TestClock.adjust("2500 millis")
+    assert.isTrue(Option.isNone(yield* Fiber.join(connecting)))
+  })
 
 describe("any Schedule over the typed fault composes as `reconnect`:", () => {
   it.scoped("recurs bounds the rounds, and the last fault has the attempts of all", () =>
@@ -99,6 +108,46 @@ describe("`connect` and `reconnect` are two Schedules:", () => {
         yield* TestClock.adjust("10 seconds")
         assert.lengthOf((yield* Fiber.join(connecting)).attempts, 3)
         assert.deepStrictEqual(read(), ["0 a", "500 a", "1000 a"])
+      })
+    ))
+})
+
+describe("a first connect that is given up, in a scope that goes on,", () => {
+  it.scoped("between two rounds dials nobody any more", () =>
+    onNetwork(({ broker, down, read }) =>
+      Effect.gen(function*() {
+        down.add("a")
+        yield* timedOut({ url: "amqp://a", connect: everySecond })
+        down.clear()
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(read(), ["0 a", "1000 a", "2000 a"])
+        assert.lengthOf(yield* broker.connections, 0)
+      })
+    ))
+
+  it.scoped("in the middle of a handshake lets go of its socket", () =>
+    onNetwork(({ broker, read }) =>
+      Effect.gen(function*() {
+        yield* broker.stall()
+        yield* timedOut({ url: "amqp://a" })
+        yield* broker.heal()
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(read(), ["0 a"])
+        assert.lengthOf(yield* broker.connections, 0)
+      })
+    ))
+
+  it.scoped("while its credentials are asked for leaves nobody to wait for them", () =>
+    onNetwork(({ broker }) =>
+      Effect.gen(function*() {
+        let interrupted = false
+        yield* timedOut({
+          url: "amqp://a",
+          username: "me",
+          password: Effect.onInterrupt(Effect.never, () => Effect.sync(() => void (interrupted = true)))
+        })
+        assert.isTrue(interrupted)
+        assert.lengthOf(yield* broker.connections, 0)
       })
     ))
 })

@@ -403,7 +403,7 @@ export class ChannelCore implements ChannelOnSocket {
   }
 
   /** It could not be opened: it is over, also for a broker that has opened it all the same. */
-  giveUp(error: CallError): void {
+  giveUp(error: CallError = this.closed): void {
     this.writer.close()
     this.end(error)
   }

@@ -13,21 +13,23 @@ import type { ChannelCore } from "./channel.ts"
 import type { ChannelHost } from "./channelHost.ts"
 import type { ChannelSettings } from "./channelSettings.ts"
 
-/** @internal */
+/** A channel up to the end of the scope, or of its opening where that fails or is interrupted. @internal */
 export const openOn = (
   connection: ChannelHost,
   settings: ChannelSettings
 ): Effect.Effect<ChannelCore, CallError, Scope.Scope> =>
-  Effect.gen(function*() {
-    const refusal = connection.refusal("channel.open", false)
-    if (refusal !== undefined) return yield* refusal
-    const channel = yield* Effect.acquireRelease(
-      Effect.sync(() => connection.open(settings)),
-      (channel) => channel.close
-    )
-    yield* channel.whenOpen
-    return channel
-  })
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      const refusal = connection.refusal("channel.open", false)
+      if (refusal !== undefined) return yield* refusal
+      const channel = yield* Effect.acquireRelease(
+        Effect.sync(() => connection.open(settings)),
+        (channel) => channel.close
+      )
+      yield* Effect.onError(restore(channel.whenOpen), () => Effect.sync(() => channel.giveUp()))
+      return channel
+    })
+  )
 
 const askedOnce: ChannelSettings = { mode: "plain", prefetch: 0, window: undefined, atEnd: "fail", once: true }
 

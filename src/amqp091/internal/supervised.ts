@@ -225,12 +225,12 @@ export class Life implements Supervised<ConnectionOptions, Dialled> {
 
   // --- Start and stop ---
 
-  /** Up to the end of the first connect, unless that waits for a use. */
+  /** Up to the end of the first connect, unless that waits for a use. Who is interrupted meanwhile wants none any more. */
   get begin(): Effect.Effect<void, ConnectError> {
-    return Effect.suspend(() => {
+    return Effect.uninterruptibleMask((restore) => {
       if (this.isLazy) return Effect.void
       this.start()
-      return Deferred.await(this.opened)
+      return Effect.onInterrupt(restore(Deferred.await(this.opened)), () => this.close(200, "Normal shutdown"))
     })
   }
 

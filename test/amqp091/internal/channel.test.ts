@@ -83,6 +83,30 @@ describe("opening a channel", () => {
       assert.strictEqual(peer.log.at(-1), "1 channel.close")
     }).pipe(Effect.provide(layerMemory)))
 
+  for (const end of ["nobody answers", "is interrupted"] as const) {
+    it.scoped(`that ${end} is over, in a scope that goes on too: its number is free, and no later socket has it`, () =>
+      Effect.gen(function*() {
+        const { accept, connection, peer } = yield* connected({ channelTimeout: "3 seconds" })
+        const opening = yield* openOn(connection, Channel.make())
+        const { channel } = yield* peer.expect("ChannelOpen")
+        if (end === "is interrupted") yield* Fiber.interrupt(opening)
+        else yield* TestClock.adjust("3 seconds")
+        assert.isTrue(Exit.isFailure(yield* Fiber.await(opening)))
+        yield* peer.expect("ChannelClose")
+        yield* peer.send(channel, { _tag: "ChannelCloseOk" })
+        const again = yield* openOn(connection, Channel.make())
+        assert.strictEqual(yield* peer.openChannel, channel)
+        yield* Fiber.join(again)
+        yield* peer.cut
+        yield* TestClock.adjust("1 second")
+        const next = yield* accept
+        yield* next.handshake()
+        yield* next.openChannel
+        yield* settle
+        assert.lengthOf(next.log.filter((name) => name.endsWith("channel.open")), 1)
+      }).pipe(Effect.provide(layerMemory)))
+  }
+
   it.scoped("is bounded by its own limit, with a socket and without one", () =>
     Effect.gen(function*() {
       const { connection, peer } = yield* connected({
