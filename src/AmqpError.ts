@@ -92,8 +92,9 @@ export class ConnectionLost extends Data.TaggedError("ConnectionLost")<{
 }
 
 /**
- * The connection was closed with a goodbye: by the peer (`code` and `text` are its own), by this client, or for good by
- * recovery, whose Schedule ended or which met a final fault (then `cause` is that fault).
+ * The connection was closed with a goodbye: by the peer (`code` and `text` are its own, and `method` is the one that it was
+ * closed over, where the peer names one), by this client, or for good by recovery, whose Schedule ended or which met a final
+ * fault (then `cause` is that fault).
  *
  * @since 0.1.0
  * @category errors
@@ -103,10 +104,12 @@ export class ConnectionClosed extends Data.TaggedError("ConnectionClosed")<{
   readonly endpoint: string
   readonly code: number
   readonly text: string
+  readonly method?: string | undefined
   readonly cause?: unknown
 }> {
   override get message() {
-    return `Connection to ${this.endpoint} closed by ${this.reason.toLowerCase()}: ${this.code} ${this.text}`
+    const over = this.method === undefined ? "" : `, over ${this.method}`
+    return `Connection to ${this.endpoint} closed by ${this.reason.toLowerCase()}: ${this.code} ${this.text}${over}`
   }
 }
 

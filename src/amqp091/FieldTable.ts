@@ -68,7 +68,8 @@ export type Value =
   | FieldTable
 
 /**
- * Values by name. An `undefined` one is left out; names have up to 255 octets. Order is that of the object's own keys,
+ * Values by name. An `undefined` one is left out; names have up to 255 octets (the 128 characters that 0-9-1 §4.2.5.5 asks
+ * for are nobody's limit, and not warned of). Order is that of the object's own keys,
  * which puts whole numbers first; of entries with one name the last wins.
  *
  * @example

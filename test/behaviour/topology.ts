@@ -147,6 +147,22 @@ export const queues = (it: It): void => {
       )
     }))
 
+  it.scoped("names are any text of up to 255 octets, whatever the specification's pattern says", () =>
+    Effect.gen(function*() {
+      const { channel } = yield* openConfirm()
+      for (const name of [`${fresh("q")} a/b?#%*$ \t"'\\ \u0001 ünï 🐇`, fresh("é").padEnd(254, "x")]) {
+        yield* channel.queueDeclare({ queue: name, exclusive: true })
+        yield* channel.exchangeDeclare({ exchange: name, autoDelete: true, durable: false })
+        yield* channel.queueBind({ queue: name, exchange: name, routingKey: name })
+        yield* channel.publish({ exchange: name, routingKey: name, mandatory: true, content: name })
+        assert.deepStrictEqual(yield* drain(channel, name), [name])
+      }
+      const long = "é".repeat(128)
+      for (const refusal of [channel.queueDeclare({ queue: long }), channel.exchangeDeclare({ exchange: long })]) {
+        assert.deepInclude<object>({ ...yield* failing(refusal) }, { _tag: "ChannelError", reason: "Refused", code: 0 })
+      }
+    }))
+
   it.scoped("a queue that the broker named may be declared again by that name", () =>
     Effect.gen(function*() {
       const { channel } = yield* open()

@@ -102,6 +102,7 @@ describe("a handshake that goes wrong", () => {
         text: "530 NOT_ALLOWED - vhost x not found"
       })
       assert.strictEqual((yield* against(close(403, "ACCESS_REFUSED"))).reason, "Vhost")
+      assert.strictEqual((yield* against(close(402, "INVALID_PATH"))).reason, "Vhost")
       assert.deepInclude(yield* against(close(320, "CONNECTION_FORCED")), {
         reason: "Refused",
         text: "320 CONNECTION_FORCED"

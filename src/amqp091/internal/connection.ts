@@ -306,7 +306,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     this.noLongerBlocked()
     this.closeDeadline = Infinity
     this.carried = []
-    const culprit = end._tag === "Closed" ? Method.nameOf(end.close.classId, end.close.methodId) : undefined
+    const culprit = fault._tag === "ConnectionClosed" ? fault.method : undefined
     this.secrets.end(fault)
     if (culprit !== undefined) this.recovery.ledger.blame(fault, culprit)
     for (const channel of Array.from(this.channels)) channel.lost(fault, culprit)

@@ -12,7 +12,7 @@ import { report, tally } from "../../internal/tally.ts"
 import type { Pipe } from "../../Transport.ts"
 import type { DecodeOptions } from "../FieldTable.ts"
 import * as Frame from "../Frame.ts"
-import type * as Method from "../Method.ts"
+import * as Method from "../Method.ts"
 import type { BasicProperties } from "../Properties.ts"
 import * as Properties from "../Properties.ts"
 import type { ContentMethod, EngineHandler } from "./engine.ts"
@@ -230,13 +230,11 @@ export const toFault = (endpoint: string, end: SocketEnd): ConnectionLost | Conn
         endpoint,
         cause: new Error(`a protocol header ${end.version}`)
       })
-    case "Closed":
-      return new ConnectionClosed({
-        reason: "Peer",
-        endpoint,
-        code: end.close.replyCode,
-        text: end.close.replyText
-      })
+    case "Closed": {
+      const { classId, methodId, replyCode, replyText } = end.close
+      const method = Method.nameOf(classId, methodId)
+      return new ConnectionClosed({ reason: "Peer", endpoint, code: replyCode, text: replyText, method })
+    }
     case "CloseOk":
       return new ConnectionClosed({ reason: "Client", endpoint, code: 200, text: "Normal shutdown" })
   }

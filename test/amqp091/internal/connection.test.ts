@@ -167,6 +167,38 @@ describe("a connection that the peer ends", () => {
       assert.deepInclude(yield* connection.state, { _tag: "Open", epoch: 2 })
     }).pipe(Effect.provide(layerMemory)))
 
+  it.scoped("with a close of any code is dialled again, and what waits is told its code, its text, and over what", () =>
+    Effect.gen(function*() {
+      const { accept, connection, peer } = yield* connected({ reconnect: Schedule.spaced("1 second") })
+      let next = peer
+      for (const code of [320, 402, 501, 502, 503, 504, 505, 506, 530, 540, 541]) {
+        const opening = yield* openOn(
+          connection,
+          Effect.scoped(Effect.flatMap(Channel.make(), ({ queuePurge }) => Effect.flip(queuePurge("q"))))
+        )
+        yield* next.openChannel
+        yield* next.expect("QueuePurge")
+        yield* next.send(0, {
+          _tag: "ConnectionClose",
+          replyCode: code,
+          replyText: `TEXT ${code}`,
+          classId: 50,
+          methodId: 30
+        })
+        yield* next.expect("ConnectionCloseOk")
+        const fault = yield* Fiber.join(opening)
+        assert(fault._tag === "ConnectionClosed", fault._tag)
+        assert.deepInclude(fault, { reason: "Peer", code, text: `TEXT ${code}`, method: "queue.purge" })
+        assert.include(fault.message, `${code} TEXT ${code}, over queue.purge`)
+        assert.strictEqual((yield* connection.state)._tag, "Recovering")
+        yield* TestClock.adjust("1 second")
+        next = yield* accept
+        yield* next.handshake()
+        yield* settle
+        assert.strictEqual((yield* connection.state)._tag, "Open")
+      }
+    }).pipe(Effect.provide(layerMemory)))
+
   it.scoped("while its channels are restored is dialled again, with no wait for what it left undone", () =>
     Effect.gen(function*() {
       const { accept, connection, peer } = yield* connected()
