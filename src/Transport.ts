@@ -130,8 +130,8 @@ export interface Target {
   readonly tcp?: TcpOptions | undefined
   /** One of those that the host was resolved to: what is dialled, while TLS goes by the host. Default: the host's. */
   readonly address?: string | undefined
-  /** Bound on DNS and TCP together. Default: 10 seconds. TLS is bounded by whoever bounds the whole dial. */
-  readonly connectTimeout?: Duration.Duration | undefined
+  /** Bound on DNS and TCP together, `null` for none. Default: 10 seconds. TLS is bounded by whoever bounds the whole dial. */
+  readonly connectTimeout?: Duration.Duration | null | undefined
 }
 
 /**

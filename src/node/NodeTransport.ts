@@ -40,6 +40,9 @@ import { readTlsMaterial, unusable, UnusableTls } from "./internal/tlsMaterial.t
 
 const defaultConnectTimeout = Duration.seconds(10)
 
+/** Above this, Node's timers fire at once. */
+const longestTimer = 2 ** 31 - 1
+
 /**
  * After how many milliseconds the next one of several addresses is tried; the last has all that is left. Node's 250 are
  * too few for a far one, and it would be given up for good.
@@ -116,10 +119,10 @@ const open = (
   }
   const socket = secure === undefined ? Net.connect(options) : Tls.connect({ ...options, ...secure })
   const pipe = new SocketPipe(socket, endpoint)
-  const limit = target.connectTimeout ?? defaultConnectTimeout
-  const timer = setTimeout(
+  const limit = target.connectTimeout === undefined ? defaultConnectTimeout : target.connectTimeout
+  const timer = limit === null ? undefined : setTimeout(
     () => fail({ reason: "Timeout", text: `no connection within ${Duration.format(limit)}` }),
-    Duration.toMillis(limit)
+    Math.min(Duration.toMillis(limit), longestTimer)
   )
   socket.once("connect", () => {
     socket.setNoDelay(target.tcp?.noDelay ?? true)

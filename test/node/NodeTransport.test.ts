@@ -2,6 +2,7 @@ import { assert, describe, it, vi } from "@effect/vitest"
 import { Transport } from "effect-amqp"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as ChildProcess from "node:child_process"
 import Dns from "node:dns"
 import { syncBuiltinESMExports } from "node:module"
@@ -142,6 +143,27 @@ describe("NodeTransport's faults of a dial", () => {
         yield* lookUp(() => {})
         const target = { host: "broker", port: 1, connectTimeout: Duration.millis(50) }
         assert.include(yield* refusal(target), { reason: "Timeout", endpoint: "broker:1" })
+      }).pipe(Effect.provide(live)))
+
+    it.scopedLive("Timeout: not at all where the bound is null, and a bound of years is what a timer can wait for", () =>
+      Effect.gen(function*() {
+        yield* lookUp(() => {})
+        for (
+          const [connectTimeout, expected] of [
+            [undefined, [10_000]],
+            [null, []],
+            [Duration.days(365), [2 ** 31 - 1]]
+          ] as const
+        ) {
+          const timers = vi.spyOn(globalThis, "setTimeout")
+          const dialling = yield* Effect.fork(dial({ host: "broker", port: 1, connectTimeout }))
+          yield* Effect.async<void>((resume) => soon(() => resume(Effect.void)))
+          const delays = timers.mock.calls.map(([, delay]) => delay ?? 0).filter((delay) => delay > 1000)
+          timers.mockRestore()
+          assert.isNull(dialling.unsafePoll())
+          assert.deepStrictEqual(delays, [...expected])
+          yield* Fiber.interrupt(dialling)
+        }
       }).pipe(Effect.provide(live)))
 
     for (const secure of [false, true]) {

@@ -151,7 +151,7 @@ export const dial = (
         address,
         tls: options.tls,
         tcp: options.tcp,
-        connectTimeout: options.socketTimeout ?? undefined
+        connectTimeout: options.socketTimeout
       }
       const pipe = yield* settings.transport.dial(target)
       const socket = new LiveSocket({

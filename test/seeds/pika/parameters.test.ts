@@ -152,9 +152,11 @@ describe("Connection Parameters", () => {
       Effect.gen(function*() {
         yield* Connection.make({})
         yield* Connection.make({ socketTimeout: "3 seconds" })
+        yield* Connection.make({ socketTimeout: null })
         assert.deepStrictEqual(dials.map(({ target }) => target.connectTimeout), [
           Duration.seconds(defaults.socket_timeout),
-          Duration.seconds(3)
+          Duration.seconds(3),
+          null
         ])
       })
     ))
