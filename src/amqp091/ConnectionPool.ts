@@ -126,8 +126,14 @@ const isUp = ({ core }: Connection.Connection): boolean => {
   return _tag === "Open" || _tag === "Blocked"
 }
 
-const takeBack = (_: Connection.Connection, exit: Exit.Exit<unknown, unknown>): boolean =>
-  Exit.isSuccess(exit) || !Chunk.some(Cause.failures(exit.cause), isConnectionError)
+/** Paused, it would let its next borrower wait for a resume that nobody owes. */
+const isPaused = ({ core }: Connection.Connection): boolean => {
+  const state = core.state.unsafeGet()
+  return state._tag === "Idle" && state.until === "resume"
+}
+
+const takeBack = (connection: Connection.Connection, exit: Exit.Exit<unknown, unknown>): boolean =>
+  !isPaused(connection) && (Exit.isSuccess(exit) || !Chunk.some(Cause.failures(exit.cause), isConnectionError))
 
 /** A connection as its borrower has it. */
 const view = (connection: Connection.Connection, lease: Lease<Connection.Connection>): Connection.Connection => {
@@ -193,6 +199,7 @@ interface Shape {
   readonly open: Effect.Effect<Connection.Connection, ConnectError | PoolError, Scope.Scope>
   readonly insist?: ((opening: Opening) => Opening) | undefined
   readonly check?: PoolOptions["check"]
+  readonly takeBack: typeof takeBack
   readonly shared: boolean
 }
 
@@ -203,7 +210,7 @@ const build = (
   options: Pool.Options
 ): Effect.Effect<ConnectionPool, ConnectError | PoolError, Scope.Scope> =>
   Effect.map(
-    makePool({ ...shape, name: "connections", isBroken: isOver, isReady: isUp, view, takeBack }, options),
+    makePool({ ...shape, name: "connections", isBroken: isOver, isReady: isUp, view }, options),
     ({ pool }): ConnectionPool => ({ ...pool, [TypeId]: TypeId, ensure: ensureOn(pool.use) })
   )
 
@@ -236,6 +243,7 @@ export const makeWith = (
         ? insisting(options.reconnect ?? Reconnect.exponential(), options.isFinal ?? ErrorPolicy.isFinal)
         : undefined,
       check: options.check,
+      takeBack,
       shared: false
     }, options))
 
@@ -273,7 +281,7 @@ export const make = (
 
 /**
  * A connection in the place of a pool: all who borrow share it, nobody waits, and what closes the pool, its scope's end
- * too, closes it. For code that takes a pool where one connection is enough.
+ * too, closes it. No borrower's failure does: it heals by itself. For code that takes a pool where one connection is enough.
  *
  * Once the connection has ended, borrowing fails `PoolError` `Closed`.
  *
@@ -288,6 +296,7 @@ export const fromConnection = (
       Effect.suspend(() => isOver(connection) ? Effect.fail(connectionIsOver) : Effect.succeed(connection)),
       () => connection.close()
     ),
+    takeBack: () => true,
     shared: true
   }, { limit: 1, preconnect: 1 })
 

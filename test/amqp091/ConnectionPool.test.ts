@@ -160,6 +160,19 @@ describe("a pool of connections", () => {
       assert.strictEqual(yield* clients, 1)
     }).pipe(Effect.provide(Broker.layerMemory)))
 
+  it.scoped("closes what a borrower left paused: whoever came next would wait for what nobody resumes", () =>
+    Effect.gen(function*() {
+      const pool = yield* numbered()
+      yield* pool.use(({ pause }) => pause)
+      assert.strictEqual(
+        yield* pool.use((connection) => Effect.as(connection.ready(), connection).pipe(Effect.flatMap(nameOf))),
+        "node-2"
+      )
+      yield* pool.use(({ pause, ready, resume }) => Effect.all([pause, resume, ready()]))
+      assert.strictEqual(yield* pool.use(nameOf), "node-2")
+      assert.strictEqual(yield* clients, 1)
+    }).pipe(Effect.provide(Broker.layerMemory)))
+
   it.scoped("asks before it lends again, and lends another one where the answer is a failure", () =>
     Effect.gen(function*() {
       const pool = yield* numbered({
@@ -339,7 +352,12 @@ describe("one connection in the place of a pool", () => {
       const stale = yield* pool.use(Effect.succeed)
       assert.strictEqual((yield* Effect.flip(on(stale)(Channel.make())))._tag, "ConnectionClosed")
       assert.strictEqual(yield* reasonOf(pool.grow(1)), "LimitExceeded")
+      const lost = new AmqpError.ConnectionLost({ reason: "Socket", endpoint: "memory" })
+      yield* Effect.flip(pool.use(() => Effect.fail(lost)))
+      yield* Effect.flip(Effect.scoped(Effect.zipRight(pool.get(), Effect.fail(lost))))
+      yield* settle
       assert.isTrue(yield* connection.isOpen)
+      assert.deepStrictEqual(yield* pool.stats, { limit: 1, total: 1, active: 0, idle: 1, waiting: 0 })
       yield* pool.closeAll
       assert.isTrue(yield* connection.isClosed)
       assert.strictEqual(yield* reasonOf(pool.get()), "Closed")
