@@ -432,6 +432,21 @@ describe("what a later endpoint says for itself, and is the whole connection's,"
     ).pipe(Effect.provide(warnings(told)))
   })
 
+  it.scoped("is one doubt of several, each of which is told once", () => {
+    const told: Array<string> = []
+    return onNetwork(() =>
+      Effect.gen(function*() {
+        yield* Connection.make({ urls: ["amqp://a?frame_max=4096&hartbeat=3", "b", "amqp://c/w"], lenient: true })
+        yield* settle
+        assert.deepStrictEqual(told.map((line) => line.split(" ", 2).join(" ")), [
+          "Connection: query:",
+          "Connection: frame_max:",
+          "Connection: url:"
+        ])
+      })
+    ).pipe(Effect.provide(warnings(told)))
+  })
+
   it.scoped("is said by nobody who inherits it, nor where the program says it of all", () => {
     const told: Array<string> = []
     return onNetwork(() =>

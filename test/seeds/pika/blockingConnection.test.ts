@@ -80,8 +80,15 @@ describe("Blocking Connection", () => {
         const connection = yield* Connection.make({})
         const channel = yield* on(connection, Channel.make({ number: 7 }))
         assert.strictEqual(yield* channel.number, 7)
-        const taken = yield* Effect.flip(on(connection, Channel.make({ number: 7 })))
-        assert.propertyVal(taken, "reason", "NoFreeChannels")
+        const { channelMax } = yield* connection.info
+        const reasons = yield* Effect.forEach([7, channelMax + 1, 0, -1, 1.5, 65536], (number) =>
+          Effect.map(
+            Effect.flip(on(connection, Channel.make({ number }))),
+            (fault) => fault._tag === "ChannelError" && fault.reason
+          ))
+        assert.deepStrictEqual(reasons, ["NoFreeChannels", "NoFreeChannels", ...Array(4).fill("Refused")])
+        const last = yield* on(connection, Channel.make({ number: channelMax }))
+        assert.strictEqual(yield* last.number, channelMax)
       })
     ))
 
