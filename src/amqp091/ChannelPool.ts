@@ -13,12 +13,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Order from "effect/Order"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { CallError, ConfirmError, PoolError, PublishManyError } from "../AmqpError.ts"
 import { isChannelError, isConnectionError } from "../AmqpError.ts"
 import { make as makePool } from "../internal/pool.ts"
 import type { Lease } from "../internal/poolMember.ts"
+import { whole } from "../internal/whole.ts"
 import type * as Pool from "../Pool.ts"
 import type * as Channel from "./Channel.ts"
 import { Connection } from "./Connection.ts"
@@ -191,31 +192,20 @@ const spreading = (
       Effect.acquireRelease(Effect.sync(() => place.channels++), () => Effect.sync(() => place.channels--)),
       Effect.map(openOn(place.connection.core, settings), (core): Item => ({ core, channel: confirm(core) }))
     )
-  const openIn = (scope: Scope.Scope, places: Arr.NonEmptyReadonlyArray<Place>): Effect.Effect<Item, CallError> =>
+  const openAmong = (places: Arr.NonEmptyReadonlyArray<Place>): Effect.Effect<Item, CallError, Scope.Scope> =>
     Effect.suspend(() => {
       const [best, ...others] = Arr.sort(places, byRoom)
-      const opened = attemptIn(scope, openAt(best))
+      const opened = whole(openAt(best))
       return Arr.isNonEmptyArray(others)
         ? Effect.catchIf(
           opened,
           (error) => error._tag === "ChannelError" && error.reason === "NoFreeChannels",
-          () => openIn(scope, others)
+          () => openAmong(others)
         )
         : opened
     })
-  const places = Arr.map(connections, (connection): Place => ({ connection, channels: 0 }))
-  return Effect.flatMap(Effect.scope, (scope) => openIn(scope, places))
+  return openAmong(Arr.map(connections, (connection): Place => ({ connection, channels: 0 })))
 }
-
-/** Opens in a scope of its own, which ends with the outer one, or with the attempt. */
-const attemptIn = <A, E>(outer: Scope.Scope, open: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(
-      Scope.fork(outer, outer.strategy),
-      (scope) =>
-        Effect.onError(restore(Scope.extend(open, scope)), (cause) => Scope.close(scope, Exit.failCause(cause)))
-    )
-  )
 
 const within = (name: string, value: number, least: number, most: number): Effect.Effect<void, CallError> =>
   Number.isInteger(value) && value >= least && value <= most

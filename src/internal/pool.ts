@@ -29,6 +29,7 @@ import type { Spec } from "./poolMember.ts"
 import { Lease, Member } from "./poolMember.ts"
 import { PoolWatch } from "./poolWatch.ts"
 import { Timer } from "./timer.ts"
+import { whole } from "./whole.ts"
 
 /** Hears how an opening went. */
 type Done<E> = (exit: Exit.Exit<void, E | PoolError>) => void
@@ -585,16 +586,15 @@ export const make = <A, V extends object, E>(
   spec: Spec<A, V, E | PoolError>,
   options: Options
 ): Effect.Effect<PoolCore<A, V, E>, E | PoolError, Scope.Scope> =>
-  Effect.gen(function*() {
+  whole(Effect.gen(function*() {
     const refused = (text: string) => new PoolError({ reason: "LimitExceeded", pool: spec.name, text })
-    const limit = options.limit ?? 10
-    const preconnect = options.preconnect ?? 0
+    const { limit = 10, preconnect = 0 } = options
     if (!isLimit(limit)) return yield* refused(notALimit(limit))
     if (!Number.isInteger(preconnect) || preconnect < 0 || preconnect > limit) {
       return yield* refused(`${preconnect} cannot be opened at once: its limit is ${limit}`)
     }
     const core = new PoolCore<A, V, E>(spec, options, limit, yield* Effect.clock, yield* makeFork)
     yield* Effect.addFinalizer(() => core.forceCloseAll())
-    yield* Effect.onError(core.openMany(preconnect, true), () => core.forceCloseAll())
+    yield* core.openMany(preconnect, true)
     return core
-  })
+  }))

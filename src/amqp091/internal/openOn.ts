@@ -7,29 +7,29 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { CallError } from "../../AmqpError.ts"
+import { whole } from "../../internal/whole.ts"
 import type * as Method from "../Method.ts"
 import type { Reply } from "./calls.ts"
 import type { ChannelCore } from "./channel.ts"
 import type { ChannelHost } from "./channelHost.ts"
 import type { ChannelSettings } from "./channelSettings.ts"
 
-/** A channel up to the end of the scope, or of its opening where that fails or is interrupted. @internal */
+/** @internal */
 export const openOn = (
   connection: ChannelHost,
   settings: ChannelSettings
 ): Effect.Effect<ChannelCore, CallError, Scope.Scope> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function*() {
-      const refusal = connection.refusal("channel.open", false)
-      if (refusal !== undefined) return yield* refusal
-      const channel = yield* Effect.acquireRelease(
-        Effect.sync(() => connection.open(settings)),
-        (channel) => channel.close
-      )
-      yield* Effect.onError(restore(channel.whenOpen), () => Effect.sync(() => channel.giveUp()))
-      return channel
-    })
-  )
+  whole(Effect.gen(function*() {
+    const refusal = connection.refusal("channel.open", false)
+    if (refusal !== undefined) return yield* refusal
+    const channel = yield* Effect.acquireRelease(
+      Effect.sync(() => connection.open(settings)),
+      (channel) => channel.close
+    )
+    // At once: its opening has taken long enough, or nobody waits for it.
+    yield* Effect.onError(channel.whenOpen, () => Effect.sync(() => channel.giveUp()))
+    return channel
+  }))
 
 const askedOnce: ChannelSettings = { mode: "plain", prefetch: 0, window: undefined, atEnd: "fail", once: true }
 

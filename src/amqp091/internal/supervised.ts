@@ -29,6 +29,7 @@ import { warn } from "../../internal/log.ts"
 import type { Rounds } from "../../internal/rounds.ts"
 import type { Address, Ending, Restore, Supervised } from "../../internal/supervisor.ts"
 import { Supervisor } from "../../internal/supervisor.ts"
+import { whole } from "../../internal/whole.ts"
 import * as Reconnect from "../../Reconnect.ts"
 import { Transport } from "../../Transport.ts"
 import type { Info, State, Supervision } from "../Connection.ts"
@@ -225,12 +226,12 @@ export class Life implements Supervised<ConnectionOptions, Dialled> {
 
   // --- Start and stop ---
 
-  /** Up to the end of the first connect, unless that waits for a use. Who is interrupted meanwhile wants none any more. */
+  /** Up to the end of the first connect, unless that waits for a use. */
   get begin(): Effect.Effect<void, ConnectError> {
-    return Effect.uninterruptibleMask((restore) => {
+    return Effect.suspend(() => {
       if (this.isLazy) return Effect.void
       this.start()
-      return Effect.onInterrupt(restore(Deferred.await(this.opened)), () => this.close(200, "Normal shutdown"))
+      return Deferred.await(this.opened)
     })
   }
 
@@ -391,11 +392,10 @@ export class Life implements Supervised<ConnectionOptions, Dialled> {
   }
 }
 
-/** Lives up to the end of the scope. @internal */
-export const supervised = Effect.fnUntraced(function*(
+const live = Effect.fnUntraced(function*(
   endpoints: Endpoints,
   supervision: Supervision,
-  secret?: Redacted.Redacted | undefined
+  secret: Redacted.Redacted | undefined
 ) {
   const life = new Life({
     endpoints,
@@ -411,3 +411,10 @@ export const supervised = Effect.fnUntraced(function*(
   yield* life.begin
   return life
 })
+
+/** Lives up to the end of the scope, or of its first connect where that comes to nothing. @internal */
+export const supervised = (
+  endpoints: Endpoints,
+  supervision: Supervision,
+  secret?: Redacted.Redacted | undefined
+): Effect.Effect<Life, ConnectError, Transport | Scope.Scope> => whole(live(endpoints, supervision, secret))
