@@ -15,6 +15,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { CallError, ConfirmError, ConsumerCancelled, ConsumerOverflow, ContentError } from "../AmqpError.ts"
 import { OperationTimeout } from "../AmqpError.ts"
+import { whole } from "../internal/whole.ts"
 import type { DurationText } from "../Reconnect.ts"
 import type { ExchangeDeclareOptions, QueueDeclareOptions } from "./Channel.ts"
 import type { Connection } from "./Connection.ts"
@@ -291,7 +292,7 @@ export const make = <A = unknown, R = never>(
   target: string | Definition,
   options: Options<A, R> = {}
 ): Effect.Effect<SimpleQueue<A>, CallError, Connection | Scope.Scope | R> =>
-  Effect.gen(function*() {
+  whole(Effect.gen(function*() {
     const definition = typeof target === "string" ? { queue: target, exchange: target } : target
     const noAck = options.noAck === true
     const content = yield* provided(codecOf(options))
@@ -299,7 +300,7 @@ export const make = <A = unknown, R = never>(
     yield* ground.there(Effect.void)
     const properties = { persistent: true, ...options.properties }
     return queueOf({ ground, source: onDemand(ground, noAck), definition, content, properties, noAck })
-  })
+  }))
 
 /**
  * Opens a buffer until the scope closes: a queue whose values are not kept on disk, need no settling and go with the
@@ -317,7 +318,7 @@ export const buffer = <A = unknown, R = never>(
   name: string,
   options: BufferOptions<A, R> = {}
 ): Effect.Effect<SimpleQueue<A, ConsumerOverflow>, CallError, Connection | Scope.Scope | R> =>
-  Effect.gen(function*() {
+  whole(Effect.gen(function*() {
     const definition = { queue: name, exchange: name }
     const content = yield* provided(codecOf(options))
     const scope = yield* Effect.scope
@@ -328,4 +329,4 @@ export const buffer = <A = unknown, R = never>(
     yield* ground.there(Effect.void)
     const source = new Feed(ground, scope)
     return queueOf({ ground, source, definition, content, properties: options.properties ?? {}, noAck: true })
-  })
+  }))

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { CallError } from "../AmqpError.ts"
+import { whole } from "../internal/whole.ts"
 import type { DurationText } from "../Reconnect.ts"
 import type { ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions } from "./Channel.ts"
 import { Connection } from "./Connection.ts"
@@ -199,7 +200,7 @@ export interface Topology {
  * @category constructors
  */
 export const declare = (topology: Topology): Effect.Effect<void, CallError, Connection | Scope.Scope> =>
-  Effect.gen(function*() {
+  whole(Effect.gen(function*() {
     const { core } = yield* Connection
     const records = yield* recordsOf(topology)
     // Kept before it is declared: a socket that goes meanwhile may take with it what was.
@@ -208,7 +209,7 @@ export const declare = (topology: Topology): Effect.Effect<void, CallError, Conn
       () => Effect.sync(() => core.recovery.ledger.release(records))
     )
     yield* declareAll(core, records, { insist: true, width: 1, pace: 0 })
-  })
+  }))
 
 /**
  * A topology as a Layer, which provides nothing: what needs it is built after it.

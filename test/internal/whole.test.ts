@@ -1,10 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Transport } from "effect-amqp"
-import { Channel, Connection, ConnectionPool } from "effect-amqp/amqp091"
+import { Channel, Connection, ConnectionPool, SimpleQueue, Topology } from "effect-amqp/amqp091"
+import { Broker } from "effect-amqp/broker"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { whole } from "../../src/internal/whole.ts"
 import { Embedded } from "../amqp091/onBroker.ts"
@@ -79,5 +81,34 @@ describe("a scope keeps nothing of", () => {
         yield* Effect.flip(Scope.extend(Channel.make({ number: 1 }), scope))
       }
       assert.strictEqual(held(scope), 0)
+    }).pipe(Effect.provide(Embedded)))
+
+  it.scoped("what the broker refused: neither a channel nor a topology that is declared again", () =>
+    Effect.gen(function*() {
+      const broker = yield* Broker.Broker
+      const { recoveries } = yield* Connection.Connection
+      const reports: Array<string> = []
+      yield* Effect.forkScoped(
+        Stream.runForEach(
+          recoveries,
+          ({ failures }) => Effect.sync(() => reports.push(...failures.map(({ error }) => error.message)))
+        )
+      )
+      const shared = yield* Channel.make()
+      yield* shared.queueDeclare({ queue: "taken", durable: false, autoDelete: true })
+      const scope = yield* Scope.make()
+      const refused = [
+        SimpleQueue.make("taken"),
+        SimpleQueue.buffer("taken", { exclusive: false, queue: { arguments: { "x-max-length": 1 } } }),
+        Topology.declare({ queues: [{ queue: "taken" }] })
+      ]
+      for (const each of refused) {
+        assert.propertyVal(yield* Effect.flip(Scope.extend(each, scope)), "reason", "PreconditionFailed")
+        assert.strictEqual(held(scope), 0)
+      }
+      assert.deepStrictEqual((yield* broker.connections).map(({ channels }) => channels), [1])
+      yield* broker.dropConnections
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(reports, [])
     }).pipe(Effect.provide(Embedded)))
 })
