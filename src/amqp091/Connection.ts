@@ -291,7 +291,10 @@ export interface Supervision {
   readonly connect?: Schedule.Schedule<unknown, ConnectError> | undefined
   /** When to dial again after a loss. Default: `Reconnect.exponential()`, for ever. */
   readonly reconnect?: Reconnect.Policy | undefined
-  /** Which faults dialling again cannot heal. Default: `ErrorPolicy.isFinal` with `forgiveGarbling`. */
+  /**
+   * Which faults dialling again cannot heal. Default: `ErrorPolicy.isFinal` with `forgiveGarbling`. Whatever it says, an
+   * internal error of the broker (541) is final the fourth time in a row.
+   */
   readonly isFinal?: ErrorPolicy.IsFinal | undefined
   /** A socket that stays open for this long proves that the trouble is over: `reconnect` starts over. Default: 5 seconds. */
   readonly stableAfter?: DurationText | undefined

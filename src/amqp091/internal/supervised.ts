@@ -17,8 +17,8 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { ConnectionClosed, RecoverableError } from "../../AmqpError.ts"
-import { ConnectError, OperationTimeout } from "../../AmqpError.ts"
+import type { RecoverableError } from "../../AmqpError.ts"
+import { ConnectError, ConnectionClosed, OperationTimeout } from "../../AmqpError.ts"
 import * as ErrorPolicy from "../../ErrorPolicy.ts"
 import { Addresses } from "../../internal/addresses.ts"
 import { Cell } from "../../internal/cell.ts"
@@ -244,10 +244,19 @@ export class Life implements Supervised<ConnectionOptions, Dialled> {
       Effect.sync(() => {
         if (Exit.isSuccess(exit)) return this.onEnd(exit.value)
         if (Cause.isInterruptedOnly(exit.cause)) return
-        core.end(undefined)
-        // A defect (a Schedule, a policy or credentials that throw) must not leave the first connect waiting.
+        this.onDefect(exit.cause)
+        // It must not leave the first connect waiting.
         Deferred.unsafeDone(this.opened, Effect.failCause(exit.cause))
       }))))
+  }
+
+  /** What it says may hold anything, secrets too: it is in the cause, and in no text. */
+  private onDefect(cause: Cause.Cause<unknown>): void {
+    const { core } = this
+    const text = "a Schedule, a policy or an Effect of the program's own has thrown"
+    this.warn(`${text}; giving up`)
+    const { endpoint } = core.info
+    core.end(new ConnectionClosed({ reason: "Recovery", endpoint, code: 0, text, cause: Cause.squash(cause) }))
   }
 
   private onEnd({ fault, first, isFinal }: Ending): void {

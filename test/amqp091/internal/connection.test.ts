@@ -11,6 +11,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { layerMemory, type Peer, Peers } from "../../harness/scriptedPeer.ts"
+import { warnings } from "../onBroker.ts"
 import { connected, openOn, settle } from "../scripted.ts"
 
 const withoutHeartbeats = (peer: Peer) => peer.log.filter((name) => name !== "HeartbeatFrame")
@@ -430,6 +431,33 @@ describe("a policy that throws", () => {
       assert(Exit.isFailure(exit))
       assert.include(Cause.pretty(exit.cause), "a policy's own mistake")
     }).pipe(Effect.provide(Transport.layerMemory)))
+
+  it.scoped("later ends the connection, which says so: in its state, its log and to whoever waits", () => {
+    const told: Array<string> = []
+    const mistake = new Error("of the hook's own, with a s3cr3t")
+    return Effect.gen(function*() {
+      let dials = 0
+      const { connection, peer } = yield* connected({
+        beforeDial: () =>
+          Effect.sync(() => {
+            if (++dials > 1) throw mistake
+          })
+      })
+      const opening = yield* openOn(connection, Channel.make())
+      yield* peer.openChannel
+      const channel = yield* Fiber.join(opening)
+      yield* peer.cut
+      yield* settle
+      const declaring = yield* Effect.fork(Effect.flip(channel.queueDeclare()))
+      yield* TestClock.adjust("1 second")
+      const cause = yield* connection.closed
+      assert(cause?._tag === "ConnectionClosed")
+      assert.deepInclude(cause, { reason: "Recovery", cause: mistake })
+      assert.propertyVal(yield* Fiber.join(declaring), "_tag", "ConnectionClosed")
+      assert.lengthOf(told.filter((line) => line.includes("of the program's own has thrown")), 1)
+      assert.notInclude(told.join(), "s3cr3t")
+    }).pipe(Effect.provide(layerMemory), Effect.provide(warnings(told)))
+  })
 })
 
 describe("changes", () => {
