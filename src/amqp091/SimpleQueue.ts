@@ -26,7 +26,7 @@ import { confirm } from "./internal/channelModes.ts"
 import { immediate, typeOf } from "./internal/content.ts"
 import type { DeliveryRecord } from "./internal/delivery.ts"
 import { openChannel } from "./internal/openChannel.ts"
-import type { Ground, Source } from "./internal/simpleQueue.ts"
+import type { Ground, Hold, Source } from "./internal/simpleQueue.ts"
 import { Feed, onDemand, onGround } from "./internal/simpleQueue.ts"
 import type { Content, PublishProperties } from "./Message.ts"
 import * as Message from "./Message.ts"
@@ -84,7 +84,8 @@ export interface SimpleQueue<A, E = never> {
    * channel ends the wait.
    *
    * Nothing is taken out of the queue before it is asked for. A content that cannot be decoded is rejected (dead-lettered,
-   * where the queue says so) and fails this one `get` with `ContentError`. Interrupted, it gives back what it has taken.
+   * where the queue says so) and fails this one `get` with `ContentError`. Interrupted, or out of time, it gives back what it
+   * has taken.
    */
   readonly get: (options?: {
     readonly timeout?: DurationText | undefined
@@ -178,25 +179,26 @@ const queueOf = <A, E>({ content, definition, ground, noAck, properties, source 
 
   /** Hands a delivery over as a value; gives it back where nobody takes it. */
   const got = <E1>(
-    taking: Effect.Effect<Option.Option<DeliveryRecord>, E1>
+    taking: (hold: Hold) => Effect.Effect<Option.Option<DeliveryRecord>, E1>
   ): Effect.Effect<Option.Option<Received<A>>, E1 | ContentError> =>
     Effect.suspend(() => {
       let held: DeliveryRecord | undefined
-      return taking.pipe(
-        Effect.tap((delivery) =>
-          Effect.sync(() => {
-            held = Option.getOrUndefined(delivery)
-          })
-        ),
+      const settle = (settlement: "ack" | "reject") =>
+        Effect.suspend(() => {
+          const delivery = held
+          held = undefined
+          if (delivery === undefined || delivery.noAck) return Effect.void
+          return settlement === "ack" ? delivery.ack : delivery.reject()
+        })
+      return taking((delivery) => {
+        held = delivery
+      }).pipe(
         Effect.flatMap(Option.match({
           onNone: () => Effect.succeedNone,
           onSome: (delivery) =>
             Effect.matchEffect(content.decode(delivery), {
-              onSuccess: (value) => Effect.succeedSome({ value, delivery }),
-              onFailure: (error) => {
-                held = undefined
-                return Effect.zipRight(noAck ? Effect.void : delivery.reject(), Effect.fail(error))
-              }
+              onSuccess: (value) => Effect.as(noAck ? settle("ack") : Effect.void, Option.some({ value, delivery })),
+              onFailure: (error) => Effect.zipRight(settle("reject"), Effect.fail(error))
             })
         })),
         Effect.onError(() =>
@@ -207,8 +209,8 @@ const queueOf = <A, E>({ content, definition, ground, noAck, properties, source 
       )
     })
 
-  const within = (timeout: DurationText | undefined) => {
-    const next = Effect.asSome(source.next)
+  const within = (timeout: DurationText | undefined) => (hold: Hold) => {
+    const next = Effect.asSome(source.next(hold))
     if (timeout === undefined) return next
     const limit = Duration.decode(timeout)
     const onTimeout = () => new OperationTimeout({ operation: "SimpleQueue.get", limit })
@@ -237,7 +239,7 @@ const queueOf = <A, E>({ content, definition, ground, noAck, properties, source 
         // `next` never comes back with nothing.
         Option.match({ onNone: () => Effect.dieMessage("no delivery"), onSome: Effect.succeed })
       ),
-    getNoWait: got(source.now),
+    getNoWait: got((hold) => source.now(hold)),
     size: Effect.map(
       there(channel.queueDeclare({ queue, passive: true })),
       (seen) => seen.messageCount + source.held()
@@ -299,7 +301,7 @@ export const make = <A = unknown, R = never>(
     const ground = onGround(yield* open, definition, options)
     yield* ground.there(Effect.void)
     const properties = { persistent: true, ...options.properties }
-    return queueOf({ ground, source: onDemand(ground, noAck), definition, content, properties, noAck })
+    return queueOf({ ground, source: onDemand(ground), definition, content, properties, noAck })
   }))
 
 /**

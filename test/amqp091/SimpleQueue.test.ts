@@ -53,6 +53,26 @@ describe("SimpleQueue.make", () => {
       assert.deepStrictEqual(yield* look("jobs"), { ready: 0, unsettled: 0, consumers: 0 })
     }).pipe(Effect.provide(Embedded)))
 
+  it.scoped("lays the properties of a put over those of the queue, one by one", () =>
+    Effect.gen(function*() {
+      const properties = { persistent: false, priority: 3, type: "job", headers: { by: "queue" } }
+      const jobs = yield* SimpleQueue.make("jobs", { ...text, properties })
+      yield* jobs.put("usual")
+      yield* jobs.put("other", { properties: { priority: 5, messageId: "1" }, headers: { by: "put" } })
+      const common = { contentType: "text/plain; charset=utf-8", deliveryMode: 1, type: "job" }
+      assert.deepStrictEqual((yield* jobs.get()).delivery.properties, {
+        ...common,
+        priority: 3,
+        headers: { by: "queue" }
+      })
+      assert.deepStrictEqual((yield* jobs.get()).delivery.properties, {
+        ...common,
+        priority: 5,
+        messageId: "1",
+        headers: { by: "put" }
+      })
+    }).pipe(Effect.provide(Embedded)))
+
   it.scoped("uses the exchange and the routing key of a definition", () =>
     Effect.gen(function*() {
       const jobs = yield* SimpleQueue.make({ queue: "jobs", exchange: "work", routingKey: "house" }, text)
@@ -140,6 +160,31 @@ describe("SimpleQueue.make", () => {
       yield* pass
       assert.deepStrictEqual(yield* look("jobs"), { ready: 0, unsettled: 0, consumers: 0 })
     }).pipe(Effect.provide(Embedded)))
+
+  for (const noAck of [false, true]) {
+    it.scoped(`gives back what comes as its time runs out (noAck: ${noAck})`, () =>
+      Effect.gen(function*() {
+        const broker = yield* Broker.Broker
+        const jobs = yield* SimpleQueue.make("jobs", { ...text, noAck })
+        const others = yield* second(Channel.makeConfirm())
+        const late = yield* Effect.fork(Effect.flip(jobs.get({ timeout: "5 seconds" })))
+        yield* TestClock.adjust("4 seconds")
+        // The delivery is here in time, and the answer to the cancel after it is not.
+        const delay = yield* broker.delay("800 millis")
+        yield* Effect.fork(others.publish({ exchange: "jobs", routingKey: "jobs", content: "1" }))
+        const tooLate = yield* after(late)
+        const first = yield* look("jobs")
+        // The same for one that is there at once.
+        const early = yield* Effect.fork(Effect.flip(jobs.get({ timeout: "500 millis" })))
+        const tooSlow = yield* after(early)
+        const then = yield* look("jobs")
+        yield* delay.heal
+        assert.deepStrictEqual([tooLate._tag, tooSlow._tag], ["OperationTimeout", "OperationTimeout"])
+        assert.deepStrictEqual(first, { ready: 1, unsettled: 0, consumers: 0 })
+        assert.deepStrictEqual(then, first)
+        assert.strictEqual((yield* after(yield* Effect.fork(jobs.get()))).value, "1")
+      }).pipe(Effect.provide(Embedded)))
+  }
 
   it.scoped("rejects a content that does not fit, fails that get alone, and goes on", () =>
     Effect.gen(function*() {

@@ -18,10 +18,13 @@ import { consuming } from "./consuming.ts"
 import type { DeliveryRecord } from "./delivery.ts"
 import { isNotFound } from "./openOn.ts"
 
+/** Hears of a delivery as it is taken: who waits for it may be gone before it comes through. @internal */
+export type Hold = (delivery: DeliveryRecord) => void
+
 /** Where values come from, a delivery at a time. @internal */
 export interface Source<E> {
-  readonly now: Effect.Effect<Option.Option<DeliveryRecord>, CallError | ConsumerCancelled | E>
-  readonly next: Effect.Effect<DeliveryRecord, CallError | ConsumerCancelled | E>
+  readonly now: (hold: Hold) => Effect.Effect<Option.Option<DeliveryRecord>, CallError | ConsumerCancelled | E>
+  readonly next: (hold: Hold) => Effect.Effect<DeliveryRecord, CallError | ConsumerCancelled | E>
   /** Of a delivery that nobody got in the end. */
   readonly putBack: (delivery: DeliveryRecord) => void
   /** Values that have left the queue and wait here. */
@@ -80,25 +83,32 @@ const reasonOf = (end: Option.Option<ConsumeFault> | CallError): ConsumeFault =>
     ? Option.getOrElse(end, () => new ConsumerCancelled({ reason: "Other", consumerTag: "", queue: "" }))
     : end
 
-/** Takes a message out of the queue when it is asked for one, and none before. @internal */
-export const onDemand = ({ core, queue, there }: Ground, noAck: boolean): Source<never> => {
-  const channel = confirm(core)
-  const now = Effect.map(there(core.get(queue, noAck)), ({ delivery }) => Option.fromNullable(delivery))
+/** basic.get, with the delivery held. */
+const getting = ({ core, queue, there }: Ground, noAck: boolean, hold: Hold) =>
+  Effect.map(there(core.get(queue, noAck)), ({ delivery }) => {
+    if (delivery !== undefined) hold(delivery)
+    return Option.fromNullable(delivery)
+  })
+
+/** Takes a message out of the queue when it is asked for one, and none before. It is the taker's to settle. @internal */
+export const onDemand = (ground: Ground): Source<never> => {
+  const { core, queue, there } = ground
+  const now = (hold: Hold) => getting(ground, false, hold)
   // A consumer that lives for one message: the prefetch keeps the broker from sending another.
-  const one = Effect.scoped(Effect.flatten(consuming(core, { queue, prefetch: 1 }))).pipe(
-    Effect.mapError(reasonOf),
-    Effect.catchTag("ConsumerOverflow", Effect.die), // its prefetch bounds it
-    Effect.flatMap(([delivery]) =>
-      delivery === undefined ? Effect.dieMessage("an empty batch") : Effect.succeed(delivery)
-    )
-  )
-  const next = Effect.flatMap(
-    now,
-    Option.match({
-      onSome: Effect.succeed,
-      onNone: () => noAck ? Effect.tap(there(one), (delivery) => channel.ackAll([delivery])) : there(one)
-    })
-  )
+  const one = (hold: Hold) =>
+    Effect.scoped(Effect.flatMap(consuming(core, { queue, prefetch: 1 }), (take) =>
+      Effect.map(take, ([delivery]) => {
+        if (delivery !== undefined) hold(delivery)
+        return delivery
+      }))).pipe(
+        Effect.mapError(reasonOf),
+        Effect.catchTag("ConsumerOverflow", Effect.die), // its prefetch bounds it
+        Effect.flatMap((delivery) =>
+          delivery === undefined ? Effect.dieMessage("an empty batch") : Effect.succeed(delivery)
+        )
+      )
+  const next = (hold: Hold) =>
+    Effect.flatMap(now(hold), Option.match({ onSome: Effect.succeed, onNone: () => there(one(hold)) }))
   return { now, next, putBack: (delivery) => core.settling.giveBack(delivery), held: () => 0, drop: () => {} }
 }
 
@@ -130,17 +140,15 @@ export class Feed implements Source<ConsumerOverflow>, Sink {
     this.wake()
   }
 
-  get now(): Effect.Effect<Option.Option<DeliveryRecord>, CallError> {
+  now(hold: Hold): Effect.Effect<Option.Option<DeliveryRecord>, CallError> {
     return Effect.suspend(() => {
-      const delivery = this.shift()
-      if (delivery !== undefined) return Effect.succeedSome(delivery)
-      const { core, queue, there } = this.ground
-      return Effect.map(there(core.get(queue, true)), ({ delivery }) => Option.fromNullable(delivery))
+      const delivery = this.shift(hold)
+      return delivery === undefined ? getting(this.ground, true, hold) : Effect.succeedSome(delivery)
     })
   }
 
-  get next(): Effect.Effect<DeliveryRecord, ConsumeFault> {
-    return Effect.suspend(() => this.feeding ? this.take : Effect.zipRight(this.start, this.take))
+  next(hold: Hold): Effect.Effect<DeliveryRecord, ConsumeFault> {
+    return Effect.suspend(() => this.feeding ? this.take(hold) : Effect.zipRight(this.start, this.take(hold)))
   }
 
   private readonly start: Effect.Effect<void> = Effect.suspend(() => {
@@ -177,22 +185,26 @@ export class Feed implements Source<ConsumerOverflow>, Sink {
     for (const waiter of this.waiters.splice(0)) waiter()
   }
 
-  private shift(): DeliveryRecord | undefined {
+  private shift(hold: Hold): DeliveryRecord | undefined {
     const delivery = this.deliveries.shift()
-    if (delivery !== undefined) this.backlog.started(delivery)
+    if (delivery === undefined) return undefined
+    this.backlog.started(delivery)
+    hold(delivery)
     return delivery
   }
 
-  private readonly take: Effect.Effect<DeliveryRecord, ConsumeFault> = Effect.suspend(() => {
-    const delivery = this.shift()
-    if (delivery !== undefined) return Effect.succeed(delivery)
-    if (this.end !== undefined) return Effect.fail(this.end)
-    return Effect.async<DeliveryRecord, ConsumeFault>((resume) => {
-      const waiter = () => resume(this.take)
-      this.waiters.push(waiter)
-      return Effect.sync(() => {
-        this.waiters = this.waiters.filter((each) => each !== waiter)
+  private take(hold: Hold): Effect.Effect<DeliveryRecord, ConsumeFault> {
+    return Effect.suspend(() => {
+      const delivery = this.shift(hold)
+      if (delivery !== undefined) return Effect.succeed(delivery)
+      if (this.end !== undefined) return Effect.fail(this.end)
+      return Effect.async<DeliveryRecord, ConsumeFault>((resume) => {
+        const waiter = () => resume(this.take(hold))
+        this.waiters.push(waiter)
+        return Effect.sync(() => {
+          this.waiters = this.waiters.filter((each) => each !== waiter)
+        })
       })
     })
-  })
+  }
 }
