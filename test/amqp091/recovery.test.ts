@@ -606,4 +606,26 @@ describe("A recovery", () => {
         { epoch: 1, restored: 4, renamed: [{ from, to: unnamed.queue }], failures: [] }
       ])
     }).pipe(Effect.provide(Live()), Effect.provide(warnings([]))))
+
+  it.scoped("of a channel that the broker closed brings back the auto-delete exchanges that went with these, and what fed them", () =>
+    Effect.gen(function*() {
+      const channel = yield* Channel.make()
+      const seen = yield* reports
+      yield* channel.exchangeDeclare({ exchange: "front", type: "fanout", durable: false })
+      yield* channel.exchangeDeclare({ exchange: "far", type: "fanout", autoDelete: true, durable: false })
+      yield* channel.exchangeDeclare({ exchange: "near", type: "fanout", autoDelete: true, durable: false })
+      yield* channel.queueDeclare({ queue: "q", autoDelete: true, durable: false })
+      yield* channel.queueDeclare({ queue: "else", durable: false })
+      yield* channel.exchangeBind({ source: "front", destination: "far" })
+      yield* channel.exchangeBind({ source: "far", destination: "near" })
+      yield* channel.queueBind({ queue: "q", exchange: "near" })
+      yield* channel.queueBind({ queue: "else", exchange: "front" })
+      const { taken } = yield* consuming(channel, { queue: "q" })
+      yield* Effect.flip(channel.queueDeclare({ queue: "none", passive: true }))
+      yield* eventually("healed", () => seen.length > 0)
+      yield* pass
+      yield* publishes("front", "", "1")
+      assert.deepStrictEqual(taken, ["1"])
+      assert.deepStrictEqual(seen, [{ epoch: 1, restored: 6, renamed: [], failures: [] }])
+    }).pipe(Effect.provide(Live()), Effect.provide(warnings([]))))
 })

@@ -304,21 +304,32 @@ export class Ledger {
     return destination?.isTransient === true || this.exchanges.get(record.source)?.isTransient === true
   }
 
-  /** Of what is wanted: the queues of these names that went with their last consumer, and their bindings. */
+  /**
+   * Of what is wanted: the queues of these names that went with their last consumer, the exchanges that went with their last
+   * binding, and so on, and all bindings to any of them.
+   */
   goneWith(queues: ReadonlySet<string>, wanted: ReadonlyArray<Record>): ReadonlyArray<Record> {
     const gone = new Set<string>()
+    const exchanges: Array<ExchangeRecord> = []
+    const destinations = new Map<string, Array<string>>()
     for (const record of wanted) {
-      if (record instanceof QueueRecord && record.method.autoDelete && queues.has(record.queue)) gone.add(record.key)
+      if (record instanceof BindingRecord) {
+        const others = destinations.get(record.source)
+        if (others === undefined) destinations.set(record.source, [record.destination])
+        else others.push(record.destination)
+      } else if (record instanceof ExchangeRecord) {
+        if (record.isTransient) exchanges.push(record)
+      } else if (record.method.autoDelete && queues.has(record.queue)) {
+        gone.add(record.key)
+      }
     }
-    const bindings = wanted.filter((record) => record instanceof BindingRecord && gone.has(record.destination))
-    const sources = new Set(bindings.map((binding) => binding instanceof BindingRecord ? binding.source : ""))
-    return wanted.filter((record) =>
-      record instanceof BindingRecord ?
-        bindings.includes(record) :
-        record instanceof QueueRecord ?
-        gone.has(record.key) :
-        record.isTransient && sources.has(record.name)
-    )
+    for (let count = -1; count < gone.size;) {
+      count = gone.size
+      for (const { key, name } of exchanges) {
+        if (destinations.get(name)?.every((destination) => gone.has(destination)) === true) gone.add(key)
+      }
+    }
+    return wanted.filter((record) => gone.has(record instanceof BindingRecord ? record.destination : record.key))
   }
 
   /** The broker has given a queue another name. */
