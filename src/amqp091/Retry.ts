@@ -175,7 +175,7 @@ const logged = Effect.annotateLogs({ package: "effect-amqp", module: "Retry" })
 /**
  * A policy for `Consumer.run`: puts a message off to the next step of a ladder, and after the last one into its parking lot,
  * on a confirm channel of its own. Only when the broker has it there is the delivery acknowledged; where that fails, it goes
- * back to its queue.
+ * back to its queue, after a second.
  *
  * What it was published with stays in its headers (`x-original-exchange`, `x-original-routing-key`), and how often it was
  * put off (`x-retries`). A program that ends between the two keeps both: a message may come twice, and is never lost.
@@ -200,9 +200,10 @@ export const onFailure = (
       Effect.zipRight(channel.publish(again(delivery, step?.queue ?? ladder.parkingLot))),
       Effect.as<Settlement>("ack"),
       Effect.catchAll((error) =>
-        Effect.as(
-          logged(Effect.logWarning(`A message could not be put off, and goes back to its queue: ${error.message}`)),
-          "requeue" as const
+        logged(Effect.logWarning(`A message could not be put off, and goes back to its queue: ${error.message}`)).pipe(
+          // What cannot be put off fails again at once, as often as it comes.
+          Effect.zipRight(Effect.sleep("1 second")),
+          Effect.as("requeue" as const)
         )
       )
     )

@@ -146,7 +146,7 @@ describe("Retry.onFailure", () => {
       assert.deepStrictEqual(yield* drained("orders.parked"), ["x"])
     }).pipe(quietly, Effect.provide(Embedded)))
 
-  it.scoped("gives a message back where it cannot be put off", () =>
+  it.scoped("gives a message back where it cannot be put off, after a second: not in a loop", () =>
     Effect.gen(function*() {
       const channel = yield* Channel.makeConfirm()
       yield* channel.queueDeclare({ queue: "orders" })
@@ -157,7 +157,12 @@ describe("Retry.onFailure", () => {
         () => ++count === 3 ? Effect.never : Effect.fail("no")
       ))
       yield* channel.publish({ routingKey: "orders", content: "tea" })
-      yield* Effect.repeatN(pass, 10)
+      yield* TestClock.adjust("999 millis")
+      assert.strictEqual(count, 1)
+      assert.deepStrictEqual(yield* look("orders"), { ready: 0, unsettled: 1, consumers: 1 })
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(count, 2)
+      yield* TestClock.adjust("1 second")
       assert.strictEqual(count, 3)
       yield* Effect.fork(Fiber.interrupt(consumer))
     }).pipe(quietly, Effect.provide(Embedded)))
