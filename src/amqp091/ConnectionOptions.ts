@@ -83,7 +83,7 @@ export declare namespace ConnectionOptions {
     readonly frameMax?: number | undefined
     /** Interval in whole seconds; 0 is off, `null` the server's. What is given wins over the server's. Default: `null`. */
     readonly heartbeat?: DurationText | HeartbeatChoice | null | undefined
-    /** Rounds over all endpoints of the first connect. Default: 1. */
+    /** Rounds over all endpoints of the first connect; of several endpoints the first one's count. Default: 1. */
     readonly connectionAttempts?: number | undefined
     /** Pause between those rounds. Default: 2 seconds. */
     readonly retryDelay?: DurationText | undefined

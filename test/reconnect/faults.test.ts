@@ -6,6 +6,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -167,6 +169,71 @@ describe("noticed within its bound, and the other node is dialled at once:", () 
     print("faults", ["what happens", "bound", "noticed after", "as", "then dialled"], rows)
     assert.lengthOf(rows, stories.length + 2)
   })
+})
+
+describe("what dialling again cannot heal", () => {
+  const changes = { Auth: { password: Redacted.make("wrong") }, Vhost: { vhost: "gone" } } as const
+
+  for (const reason of ["Auth", "Vhost"] as const) {
+    /** A connection that is told so when it dials again. */
+    const refused = (options: Connection.Overrides) =>
+      Effect.map(Ref.make(false), (isRefused) => ({
+        isRefused,
+        options: {
+          ...options,
+          url: "amqp://a",
+          reconnect: Schedule.spaced("1 second"),
+          beforeDial: () => Effect.map(Ref.get(isRefused), (is) => is ? changes[reason] : undefined)
+        }
+      }))
+
+    it.scoped(`ends a recovery and a first connect at once, however patient (${reason})`, () =>
+      onNetwork(({ lose, read }) =>
+        Effect.gen(function*() {
+          const { isRefused, options } = yield* refused({})
+          const connection = yield* Connection.make(options)
+          yield* Ref.set(isRefused, true)
+          yield* lose()
+          yield* TestClock.adjust("10 seconds")
+          assert.deepStrictEqual(read(), ["0 a", "1000 a"])
+          const state = yield* connection.state
+          assert.propertyVal(state._tag === "Closed" ? state.cause : state, "reason", reason)
+          const connect = Schedule.spaced("1 second")
+          const first = yield* Effect.flip(Connection.make({ ...options, connect }))
+          assert.deepStrictEqual(first.attempts.map((attempt) => attempt.reason), [reason])
+        })
+      ))
+
+    it.scoped(`is tried on where \`isFinal\` says otherwise (${reason})`, () =>
+      onNetwork(({ lose, read }) =>
+        Effect.gen(function*() {
+          const { isRefused, options } = yield* refused({ isFinal: () => false })
+          const connection = yield* Connection.make(options)
+          yield* Ref.set(isRefused, true)
+          yield* lose()
+          yield* TestClock.adjust("2500 millis")
+          yield* Ref.set(isRefused, false)
+          yield* TestClock.adjust("2 seconds")
+          assert.deepStrictEqual(read(), ["0 a", "1000 a", "2000 a", "3000 a"])
+          assert.isTrue(yield* connection.isOpen)
+        })
+      ))
+  }
+
+  it.scoped("at one endpoint is no end while another may still let us in", () =>
+    onNetwork(({ down, read }) =>
+      Effect.gen(function*() {
+        const urls = ["amqp://nobody:x@a", "amqp://guest:guest@b"] as const
+        const connect = Schedule.spaced("1 second")
+        down.add("b")
+        const connecting = yield* Effect.fork(Connection.make({ urls, connect }))
+        yield* TestClock.adjust("1500 millis")
+        down.clear()
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual((yield* (yield* Fiber.join(connecting)).info).endpoint, "b:5672")
+        assert.deepStrictEqual(read(), ["0 a", "0 b", "1000 a", "1000 b", "2000 a", "2000 b"])
+      })
+    ))
 })
 
 describe("without heartbeats", () => {

@@ -110,6 +110,19 @@ describe("`connect` and `reconnect` are two Schedules:", () => {
         assert.deepStrictEqual(read(), ["0 a", "500 a", "1000 a"])
       })
     ))
+
+  it.scoped("of a list those of its first endpoint, as all that is no endpoint's own", () =>
+    onNetwork(({ down, read }) =>
+      Effect.gen(function*() {
+        down.add("a").add("b")
+        const connecting = yield* Effect.fork(Effect.exit(Connection.make({
+          urls: ["amqp://a?connection_attempts=2&retry_delay=1", "amqp://b?connection_attempts=5&retry_delay=3"]
+        })))
+        yield* TestClock.adjust("1 minute")
+        yield* Fiber.join(connecting)
+        assert.deepStrictEqual(read(), ["0 a", "0 b", "1000 a", "1000 b"])
+      })
+    ))
 })
 
 describe("a first connect that is given up, in a scope that goes on,", () => {

@@ -335,6 +335,23 @@ describe("a name with several addresses", () => {
       })
     ))
 
+  it.scoped("has the whole bound of a dial for each of them", () =>
+    onNetwork(({ broker, dials, names }) =>
+      Effect.gen(function*() {
+        names.set("cluster", ["10.0.0.1", "10.0.0.2"])
+        yield* broker.stall()
+        const connecting = yield* Effect.fork(Effect.flip(Connection.make({ url: "amqp://cluster" })))
+        yield* TestClock.adjust("29999 millis")
+        assert.isNull(connecting.unsafePoll())
+        yield* TestClock.adjust("1 millis")
+        assert.deepStrictEqual((yield* Fiber.join(connecting)).attempts.map(({ reason }) => reason), [
+          "Timeout",
+          "Timeout"
+        ])
+        assert.deepStrictEqual(rounds(dials), ["0: cluster@10.0.0.1", "15000: cluster@10.0.0.2"])
+      })
+    ))
+
   it.scoped("that cannot be resolved fails alone: those after it are dialled", () =>
     onNetwork(({ dials, names }) =>
       Effect.gen(function*() {
@@ -486,6 +503,19 @@ describe("beforeDial", () => {
         assert.deepStrictEqual(rounds(dials), ["0: a", "10000: elsewhere a"])
         assert.deepStrictEqual(told, ["a 0 -", "b 1 ConnectionLost", "a 1 ConnectError"])
         assert.strictEqual((yield* connection.state)._tag, "Open")
+      })
+    ))
+
+  it.scoped("that does not answer is bounded as a dial is", () =>
+    onNetwork(({ dials }) =>
+      Effect.gen(function*() {
+        const connecting = yield* Effect.fork(Connection.make({
+          urls: ["amqp://a", "amqp://b"],
+          beforeDial: ({ options }) => options.host === "a" ? Effect.never : Effect.void
+        }))
+        yield* TestClock.adjust("15 seconds")
+        yield* Fiber.join(connecting)
+        assert.deepStrictEqual(rounds(dials), ["15000: b"])
       })
     ))
 
