@@ -117,7 +117,10 @@ export interface RecoveryOptions {
    * always. Default: "all".
    */
   readonly mode?: "all" | "transientOnly" | "consumersOnly" | "none" | undefined
-  /** Asked besides for each of them: of consumers when a socket is lost, of the rest on the next. Default: yes. */
+  /**
+   * Asked besides for each of them: of consumers when a socket is lost, of the rest on the next. Default: yes; so it is where
+   * it throws.
+   */
   readonly filter?: ((entity: Entity | Consumer) => boolean) | undefined
   /**
    * What becomes of the recovery when the broker refuses something. "skip": it goes on without it, and the report says

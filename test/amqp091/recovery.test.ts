@@ -407,20 +407,34 @@ describe("What comes back", () => {
 })
 
 describe("A filter that throws", () => {
-  it.scoped("keeps consumers", () =>
+  const Throwing = Live({
+    filter: () => {
+      throw new Error("no")
+    }
+  })
+
+  it.scoped("keeps what it is asked about, and costs nobody the connection", () =>
     Effect.gen(function*() {
       const channel = yield* Channel.make()
-      yield* channel.queueDeclare({ queue: "q" })
+      const seen = yield* reports
+      yield* channel.queueDeclare({ queue: "q", exclusive: true })
       const { taken } = yield* consuming(channel, { queue: "q" })
       yield* cut(Effect.void)
       yield* publishes("", "q", "1")
       assert.deepStrictEqual(taken, ["1"])
-    }).pipe(Effect.provide(Live({
-      filter: (entity) => {
-        if (entity._tag === "Consumer") throw new Error("no")
-        return true
-      }
-    }))))
+      assert.deepStrictEqual(seen.map(({ restored }) => restored), [1])
+    }).pipe(Effect.provide(Throwing)))
+
+  it.scoped("does not keep a channel that the broker closed from opening again", () =>
+    Effect.gen(function*() {
+      const channel = yield* Channel.make()
+      yield* channel.queueDeclare({ queue: "q", autoDelete: true, durable: false })
+      const { taken } = yield* consuming(channel, { queue: "q" })
+      yield* Effect.flip(channel.queueDeclare({ queue: "none", passive: true }))
+      yield* TestClock.adjust("1 second")
+      yield* publishes("", "q", "1")
+      assert.deepStrictEqual(taken, ["1"])
+    }).pipe(Effect.provide(Throwing), Effect.provide(warnings([]))))
 })
 
 describe("What the broker refuses", () => {

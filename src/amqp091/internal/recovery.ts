@@ -22,6 +22,17 @@ import { describe } from "./planning.ts"
 // Channels that declare side by side: over a slow network a long list would else take a round trip for each entry.
 const width = 8
 
+type Filter = RecoveryOptions["filter"]
+
+/** Asked where the end of a socket, or a channel, has more to see to than one entity: its mistakes are a yes. */
+const careful = (filter: NonNullable<Filter>): Filter => (entity) => {
+  try {
+    return filter(entity)
+  } catch {
+    return true
+  }
+}
+
 /** @internal */
 export class Recovery {
   // Most connections have nothing to bring back, and nobody who asks how that went.
@@ -35,7 +46,7 @@ export class Recovery {
   private turn: Effect.Semaphore | undefined
 
   constructor(options: RecoveryOptions) {
-    this.options = options
+    this.options = options.filter === undefined ? options : { ...options, filter: careful(options.filter) }
     this.pace = Duration.toMillis(options.pace ?? 0)
   }
 
@@ -60,13 +71,7 @@ export class Recovery {
   /** Whether a consumer outlives the socket. */
   keeps(consumerTag: string, queue: string): boolean {
     const { filter, mode } = this.options
-    if (mode === "none") return false
-    try {
-      return filter?.({ _tag: "Consumer", consumerTag, queue }) ?? true
-    } catch {
-      // The socket's callback has more to end than this consumer.
-      return true
-    }
+    return mode !== "none" && (filter?.({ _tag: "Consumer", consumerTag, queue }) ?? true)
   }
 
   /** Brings everything back on a new socket; until then no channel is opened on it. */
