@@ -253,7 +253,7 @@ export type Step =
     /** Both as the broker prints them; none where it is absent. A queue may be exclusively `another connection's`. */
     readonly wanted: string | undefined
     readonly current: string | undefined
-    /** The broker's own words. */
+    /** The broker's own words, where it was asked. */
     readonly text: string
   }
 

@@ -164,6 +164,22 @@ describe("Topology.plan", () => {
       assert.isFalse(plan.isPossible)
     }).pipe(Effect.provide(Embedded)))
 
+  it.scoped("says that a name is the broker's own", () =>
+    Effect.gen(function*() {
+      const plan = yield* Topology.plan({
+        exchanges: [{ exchange: "amq.topic", type: "topic" }, { exchange: "amq.mine" }],
+        queues: [{ queue: "amq.mine" }],
+        bindings: [{ queue: "amq.mine", exchange: "amq.topic" }]
+      })
+      assert.deepStrictEqual(Topology.show(plan).split("\n"), [
+        "same      exchange \"amq.topic\" (topic)",
+        "conflict  exchange \"amq.mine\" (direct): names with amq. are the broker's",
+        "conflict  queue \"amq.mine\": names with amq. are the broker's",
+        "conflict  binding \"amq.topic\" -> queue \"amq.mine\", routing key \"\": queue is absent, wanted amq.mine"
+      ])
+      assert.isFalse(plan.isPossible)
+    }).pipe(Effect.provide(Embedded)))
+
   it.scoped("says that a queue is exclusive to somebody else, or cannot be to us", () =>
     Effect.gen(function*() {
       const theirs = yield* Connection.make({ url: "memory://" })

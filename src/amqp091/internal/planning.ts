@@ -51,10 +51,22 @@ const conflictOf = (
     : undefined
 }
 
+/** The broker refuses to make what is called so (403): queues in any case, exchanges where they are not there. */
+const isReserved = ({ name }: QueueRecord | ExchangeRecord): boolean => name.startsWith("amq.")
+
 const planEntity = (ask: Ask, record: QueueRecord | ExchangeRecord): Effect.Effect<Step, CallError> => {
   const { entity, method } = record
+  const reserved: Step = {
+    _tag: "Conflict",
+    entity,
+    argument: undefined,
+    wanted: undefined,
+    current: undefined,
+    text: "names with amq. are the broker's"
+  }
+  if (record instanceof QueueRecord && isReserved(record)) return Effect.succeed(reserved)
   const refusedAs = (current: string) => (fault: ChannelError): Effect.Effect<Step, CallError> => {
-    if (isNotFound(fault)) return Effect.succeed({ _tag: "Create", entity })
+    if (isNotFound(fault)) return Effect.succeed(isReserved(record) ? reserved : { _tag: "Create", entity })
     const conflict = conflictOf(record, fault, current)
     return conflict === undefined ? Effect.fail(fault) : Effect.succeed({ _tag: "Conflict", entity, ...conflict })
   }
@@ -118,7 +130,8 @@ export const planOf = (host: ChannelHost, records: ReadonlyArray<Record>): Effec
         steps.push(yield* planBinding(record))
       } else {
         const step = yield* planEntity(ask, record)
-        found.set(record.key, step._tag === "Create" ? "created" : "there")
+        // Who binds to what nobody may make asks whether it is there.
+        if (!isReserved(record)) found.set(record.key, step._tag === "Create" ? "created" : "there")
         steps.push(step)
       }
     }
