@@ -86,32 +86,6 @@ describe("calls", () => {
       yield* Fiber.join(third)
     }).pipe(Effect.provide(layerMemory)))
 
-  it.scoped("in flight when the socket goes: a declare is repeated, a purge fails ConnectionLost", () =>
-    Effect.gen(function*() {
-      const { accept, channel, number, peer } = yield* plain()
-      const purging = yield* Effect.fork(Effect.flip(channel.queuePurge("q")))
-      yield* peer.expect("QueuePurge")
-      const declaring = yield* Effect.fork(channel.queueDeclare({ queue: "q" }))
-      yield* settle
-      yield* peer.cut
-      const lost = yield* Fiber.join(purging)
-      assert(lost._tag === "ConnectionLost")
-      assert.strictEqual(lost.reason, "Socket")
-      yield* TestClock.adjust("1 seconds")
-      const second = yield* accept
-      yield* second.handshake()
-      yield* second.openChannel
-      yield* second.expect("QueueDeclare")
-      yield* second.cut
-      yield* TestClock.adjust("1 seconds")
-      const third = yield* accept
-      yield* third.handshake()
-      yield* third.openChannel
-      yield* third.expect("QueueDeclare")
-      yield* third.send(number, declareOk("q"))
-      yield* Fiber.join(declaring)
-    }).pipe(Effect.provide(layerMemory)))
-
   it.scoped("an answer to nothing loses the connection with a FrameError", () =>
     Effect.gen(function*() {
       const { connection, number, peer } = yield* plain()
