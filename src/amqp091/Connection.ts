@@ -293,7 +293,8 @@ export interface Supervision {
   readonly reconnect?: Reconnect.Policy | undefined
   /**
    * Which faults dialling again cannot heal. Default: `ErrorPolicy.isFinal` with `forgiveGarbling`. Whatever it says, an
-   * internal error of the broker (541) is final the fourth time in a row.
+   * internal error of the broker (541) is final the fourth time in a row, unless a socket stayed open for `stableAfter` in
+   * between, or the entity that it is over is known, which does not come back.
    */
   readonly isFinal?: ErrorPolicy.IsFinal | undefined
   /** A socket that stays open for this long proves that the trouble is over: `reconnect` starts over. Default: 5 seconds. */

@@ -40,7 +40,8 @@ export interface Supervised<Endpoint, Session> {
   readonly connect: Schedule.Schedule<unknown, ConnectError>
   /** Rounds after a loss. */
   readonly reconnect: Schedule.Schedule<unknown, RecoverableError>
-  readonly isFinal: (fault: RecoverableError) => boolean
+  /** `isStable`: whether what ended was a session that had proved stable. */
+  readonly isFinal: (fault: RecoverableError, isStable: boolean) => boolean
   /** Whether nobody will answer at this endpoint for a while, so that others are tried at once. */
   readonly isLeaving: (fault: RecoverableError) => boolean
   /** After this long an open session proves that the trouble is over, and `reconnect` starts from its beginning. */
@@ -171,10 +172,11 @@ export class Supervisor<Endpoint, Session> {
         if (Either.isRight(result) || this.adopted !== undefined) continue
         const fault = result.left
         this.lastFault = fault
-        const isFinal = this.options.isFinal(fault)
+        const isStable = this.clock.unsafeCurrentTimeMillis() - this.openedAt >= this.stableAfter
+        const isFinal = this.options.isFinal(fault, isStable)
         const delay = this.first
           ? yield* this.afterFirst(fault, isFinal)
-          : yield* this.afterLoss(fault, isFinal)
+          : yield* this.afterLoss(fault, isFinal, isStable)
         if (!Duration.isDuration(delay)) return delay
         yield* Effect.sleep(delay)
       }
@@ -200,8 +202,11 @@ export class Supervisor<Endpoint, Session> {
   }
 
   /** The delay before the next round after a loss, or the end. */
-  private afterLoss(fault: RecoverableError, isFinal: boolean): Effect.Effect<Duration.Duration | Ending> {
-    const isStable = this.clock.unsafeCurrentTimeMillis() - this.openedAt >= this.stableAfter
+  private afterLoss(
+    fault: RecoverableError,
+    isFinal: boolean,
+    isStable: boolean
+  ): Effect.Effect<Duration.Duration | Ending> {
     if (isStable) {
       this.round = 0
       this.hurried = 0

@@ -161,6 +161,7 @@ export class Ledger {
   readonly declaring = new Set<Record>()
   /** The broker closed the connection over one of several: they are declared one by one, to know which. */
   oneByOne = false
+  private blamed = false
 
   // --- What the broker has answered ---
 
@@ -345,7 +346,17 @@ export class Ledger {
   blame(error: CallError, culprit: string): void {
     const suspects = Array.from(this.declaring).filter(({ method }) => Method.name(method) === culprit)
     const [first] = suspects
-    if (first !== undefined && suspects.length === 1) first.fatal = error
+    if (first !== undefined && suspects.length === 1) {
+      first.fatal = error
+      this.blamed = true
+    }
     this.oneByOne = suspects.length > 1
+  }
+
+  /** Whether somebody was found to blame since this was last asked. */
+  hasBlamed(): boolean {
+    const { blamed } = this
+    this.blamed = false
+    return blamed
   }
 }

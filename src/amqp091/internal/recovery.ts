@@ -68,6 +68,11 @@ export class Recovery {
     return this.made === undefined ? [] : this.made.wanted(this.options)
   }
 
+  /** Whether, since this was last asked, a loss was found to be over one entity, which is left out from now on. */
+  hasBlamed(): boolean {
+    return this.made?.hasBlamed() === true
+  }
+
   /** Whether a consumer outlives the socket. */
   keeps(consumerTag: string, queue: string): boolean {
     const { filter, mode } = this.options

@@ -85,7 +85,7 @@ export class Life implements Supervised<ConnectionOptions, Dialled> {
   private readonly supervisor: Supervisor<ConnectionOptions, Dialled>
   private readonly found: Addresses
   private readonly failover: Info["failover"]
-  private readonly isFinalFault: (fault: RecoverableError) => boolean
+  private isFinalFault: ErrorPolicy.IsFinal
   /** What the next dial comes after. */
   private before: { readonly fault: RecoverableError | undefined; readonly round: number } = fresh
   // Nothing runs while it is paused, or lazy and not used yet.
@@ -99,9 +99,7 @@ export class Life implements Supervised<ConnectionOptions, Dialled> {
     const [first] = endpoints
     this.options = options
     this.stableAfter = Duration.decode(supervision.stableAfter ?? "5 seconds")
-    this.isFinalFault = ErrorPolicy.capInternalErrors(
-      supervision.isFinal ?? ErrorPolicy.forgiveGarbling(ErrorPolicy.isFinal, () => this.core.info.epoch > 0)
-    )
+    this.isFinalFault = this.makePolicy()
     this.rounds = makeRounds(endpoints, supervision.failover)
     this.failover = failoverName(endpoints, supervision.failover)
     this.found = new Addresses(transport, orderOfAddresses(this.failover))
@@ -186,8 +184,17 @@ export class Life implements Supervised<ConnectionOptions, Dialled> {
     return dialled.issued === undefined ? ended : Effect.raceFirst(ended, renewing(this.core, dialled.issued))
   }
 
-  isFinal(fault: RecoverableError): boolean {
+  isFinal(fault: RecoverableError, isStable: boolean): boolean {
+    // Trouble that was over in between, or whose cause is known and left out from now on, is not the same again.
+    if (this.core.recovery.hasBlamed() || isStable) this.isFinalFault = this.makePolicy()
     return this.core.isClosing || this.isFinalFault(fault)
+  }
+
+  private makePolicy(): ErrorPolicy.IsFinal {
+    return ErrorPolicy.capInternalErrors(
+      this.options.supervision.isFinal ??
+        ErrorPolicy.forgiveGarbling(ErrorPolicy.isFinal, () => this.core.info.epoch > 0)
+    )
   }
 
   /** 320, as by an operator or a node that shuts down: it will not be back at once. */

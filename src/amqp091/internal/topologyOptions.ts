@@ -52,7 +52,10 @@ export interface QueueDeclareOptions extends NoWait {
   readonly queue?: string | undefined
   /** Only asks whether the queue exists. Default: false. */
   readonly passive?: boolean | undefined
-  /** Survives a restart of the broker. Default: true for a named queue that is not exclusive, else false. */
+  /**
+   * Survives a restart of the broker. Default: true for a named queue that is not exclusive, else false. RabbitMQ 4.3 ends
+   * the connection (541) over a queue that is neither durable nor exclusive.
+   */
   readonly durable?: boolean | undefined
   /** Belongs to this connection, and goes with its socket. Default: true for a queue the broker names, else false. */
   readonly exclusive?: boolean | undefined

@@ -252,28 +252,38 @@ describe("a connection that the peer ends", () => {
       assert.propertyVal(state.fault.cause, "_tag", "FrameError")
     }).pipe(Effect.provide(layerMemory)))
 
-  it.scoped("with 541 four times in a row is over", () =>
-    Effect.gen(function*() {
-      const { accept, connection, peer } = yield* connected()
-      let next = peer
-      for (let count = 1; count <= 4; count++) {
-        yield* next.send(0, {
-          _tag: "ConnectionClose",
-          replyCode: 541,
-          replyText: "INTERNAL_ERROR",
-          classId: 0,
-          methodId: 0
-        })
-        yield* TestClock.adjust("10 seconds")
-        if (count === 4) break
-        next = yield* accept
-        yield* next.handshake()
-        yield* settle
-      }
-      const state = yield* connection.state
-      assert(state._tag === "Closed" && state.cause?._tag === "ConnectionClosed")
-      assert.strictEqual(state.cause.code, 541)
-    }).pipe(Effect.provide(layerMemory)))
+  for (
+    const [title, apart, count] of [["four times in a row is over", "0 seconds", 4], [
+      "time and again, stable in between, is not",
+      "5 seconds",
+      10
+    ]] as const
+  ) {
+    it.scoped(`with 541 ${title}`, () =>
+      Effect.gen(function*() {
+        const { accept, connection, peer } = yield* connected({ reconnect: Schedule.spaced("1 second") })
+        let next = peer
+        for (let dialled = 1; dialled <= count; dialled++) {
+          yield* TestClock.adjust(apart)
+          yield* next.send(0, {
+            _tag: "ConnectionClose",
+            replyCode: 541,
+            replyText: "INTERNAL_ERROR",
+            classId: 0,
+            methodId: 0
+          })
+          yield* TestClock.adjust("1 second")
+          if (count === 4 && dialled === count) break
+          next = yield* accept
+          yield* next.handshake()
+          yield* settle
+        }
+        const state = yield* connection.state
+        if (count > 4) return assert.deepInclude(state, { _tag: "Open", epoch: count + 1 })
+        assert(state._tag === "Closed" && state.cause?._tag === "ConnectionClosed")
+        return assert.strictEqual(state.cause.code, 541)
+      }).pipe(Effect.provide(layerMemory)))
+  }
 })
 
 describe("a blocked connection", () => {
