@@ -8,6 +8,7 @@ import { Broker } from "effect-amqp/broker"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { warnings } from "./onBroker.ts"
@@ -71,16 +72,23 @@ const run = (channel: Channel.Channel, step: Step): Effect.Effect<unknown, unkno
   }
 }
 
-/** Each step on a channel that goes with it: what is not there is refused, and nothing else. */
-const steps = (all: ReadonlyArray<Step>) =>
+/**
+ * Each step on a channel that goes with it: what is not there is refused, and nothing else. Consumers have channels of their
+ * own, or share one.
+ */
+const steps = (all: ReadonlyArray<Step>, shared?: Channel.Channel) =>
   Effect.gen(function*() {
     const consumers = new Map<Queue, Fiber.RuntimeFiber<void, unknown>>()
     for (const step of all) {
       if (step.do === "consume") {
         if (consumers.has(step.queue)) continue
         // Nothing is settled: what a queue has been given stays countable.
-        const consumer = Effect.flatMap(Channel.make({ prefetch: 0 }), (channel) =>
-          Stream.runDrain(channel.consume({ queue: step.queue })))
+        const channel = shared === undefined ? Channel.make({ prefetch: 0 }) : Effect.succeed(shared)
+        const consumer = Effect.flatMap(channel, (channel) => Stream.runDrain(channel.consume({ queue: step.queue })))
+        // To consume what is not there would close the channel of all.
+        if (shared !== undefined && Option.isNone(yield* Channel.queueExists(step.queue))) {
+          continue
+        }
         consumers.set(step.queue, yield* Effect.forkScoped(Effect.scoped(consumer)))
       } else if (step.do === "cancel") {
         const consumer = consumers.get(step.queue)
@@ -89,8 +97,7 @@ const steps = (all: ReadonlyArray<Step>) =>
         }
         consumers.delete(step.queue)
       } else {
-        yield* Effect.ignore(Effect.scoped(Effect.flatMap(Channel.make(), (channel) =>
-          run(channel, step))))
+        yield* Effect.ignore(Effect.scoped(Effect.flatMap(Channel.make(), (channel) => run(channel, step))))
       }
       yield* TestClock.adjust(0)
     }
@@ -124,7 +131,7 @@ const snapshot = (theirs: Connection.Connection) =>
     const consumed = (yield* broker.queues()).map(({ consumers, name }) =>
       `${name} ${consumers}`
     )
-    return { there, ways, consumed: new Set(consumed) }
+    return { there, ways: new Set(ways), consumed: new Set(consumed) }
   }).pipe(Effect.scoped, Effect.provideService(Connection.Connection, theirs))
 
 /** All that was there, as after the loss of a node. */
@@ -163,5 +170,37 @@ describe("A topology after a loss", () => {
         assert.deepStrictEqual(failures, [])
       }).pipe(Effect.scoped, Effect.provide(Broker.layerMemory), Effect.provide(warnings([]))),
     { fastCheck: { numRuns: 30 }, timeout: 60_000 }
+  )
+})
+
+/** All of it goes with one consumer, step by step. */
+const cascade: ReadonlyArray<Step> = [
+  { do: "declareExchange", exchange: "direct" },
+  { do: "declareExchange", exchange: "fanout" },
+  { do: "declare", queue: "auto" },
+  { do: "bind", queue: "auto", exchange: "fanout" },
+  { do: "chain" },
+  { do: "consume", queue: "auto" }
+]
+
+describe("A topology after the broker has closed the channel of its consumers", () => {
+  it.effect.prop(
+    "is as it was before, whatever led to it",
+    [FastCheck.array(Step, { minLength: 1, maxLength: 40, size: "max" })],
+    ([all]) =>
+      Effect.gen(function*() {
+        const broker = yield* Broker.Broker
+        const mine = yield* Connection.make({ url: "memory://", name: "mine" })
+        const theirs = yield* Connection.make({ url: "memory://", name: "theirs" })
+        yield* Effect.gen(function*() {
+          yield* steps(all, yield* Channel.make({ prefetch: 0 }))
+        }).pipe(Effect.provideService(Connection.Connection, mine))
+        const before = yield* snapshot(theirs)
+        yield* broker.closeChannel({ code: 406, connection: "mine" })
+        yield* TestClock.adjust("5 seconds")
+        assert.deepStrictEqual(yield* snapshot(theirs), before)
+        assert.deepInclude(yield* mine.state, { _tag: "Open", epoch: 1 })
+      }).pipe(Effect.scoped, Effect.provide(Broker.layerMemory), Effect.provide(warnings([]))),
+    { fastCheck: { numRuns: 30, examples: [[[...cascade]]] }, timeout: 60_000 }
   )
 })
