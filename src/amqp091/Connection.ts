@@ -194,7 +194,7 @@ export interface Connection {
    * it here: deliveries and confirms arrive without. From the first call on, the last 64 are kept for the next ones.
    *
    * Fails `OperationTimeout` after `timeout`; zero does not wait. Default: it waits for ever. Fails `ConnectionClosed` when
-   * the connection has ended for good.
+   * the connection has ended for good, or when the first connect of a lazy one fails.
    */
   readonly drainEvents: (
     options?: { readonly timeout?: DurationText | undefined }

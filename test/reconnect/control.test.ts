@@ -577,6 +577,24 @@ describe("drainEvents", () => {
       })
     ))
 
+  it.scoped("dials a lazy connection, and fails when that cannot be opened, as every use does", () =>
+    onNetwork(({ down, read }) =>
+      Effect.gen(function*() {
+        down.add("a")
+        const connection = yield* Connection.make({ url: "amqp://a", lazy: true, connectionAttempts: 2 })
+        const waiting = yield* Effect.fork(Effect.flip(connection.drainEvents()))
+        yield* TestClock.adjust("2 seconds")
+        const fault = yield* Fiber.join(waiting)
+        assert.deepInclude<object>({ ...fault }, { _tag: "ConnectionClosed", reason: "Recovery" })
+        down.clear()
+        const next = yield* Effect.fork(connection.drainEvents())
+        yield* settle
+        yield* on(connection, Channel.make())
+        assert.deepStrictEqual(yield* Fiber.join(next), { channel: 1, method: "channel.open-ok" })
+        assert.deepStrictEqual(read(), ["0 a", "2000 a", "2000 a"])
+      })
+    ))
+
   it.scoped("keeps the last 64 for whoever comes back to it", () =>
     onNetwork(() =>
       Effect.gen(function*() {

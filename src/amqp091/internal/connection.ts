@@ -342,6 +342,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
   notConnected(cause: ConnectError): void {
     const fault = this.closedFor(cause)
     for (const channel of Array.from(this.channels)) channel.end(fault)
+    this.events?.fail(fault)
   }
 
   /** Says goodbye to the present socket, within the close timeout, while the connection goes on. */

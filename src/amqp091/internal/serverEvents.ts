@@ -32,10 +32,15 @@ export class ServerEvents {
     this.pending.push(event)
   }
 
-  end(fault: ConnectionClosed): void {
-    this.over = fault
+  /** Nobody is there for now who could say anything: whoever waits is told why. */
+  fail(fault: ConnectionClosed): void {
     for (const resume of this.waiting) resume(Effect.fail(fault))
     this.waiting.clear()
+  }
+
+  end(fault: ConnectionClosed): void {
+    this.over = fault
+    this.fail(fault)
   }
 
   /** `undefined`: for ever; zero: only what is there already. */
