@@ -96,6 +96,13 @@ describe("Message.compressed", () => {
       assert.include(error.message, "larger than allowed")
     }))
 
+  it.effect("lets no more than 64 MiB come out, unless told otherwise", () =>
+    Effect.gen(function*() {
+      const bomb = delivery(Zlib.gzipSync(new Uint8Array(64 * MiB + 1)), "gzip")
+      const error = yield* Effect.flip(Message.compressed(Message.bytes).decode(bomb))
+      assert.strictEqual(error.reason, "Size")
+    }), 60_000)
+
   it.effect("takes what is not compressed as it is, and x-gzip for gzip", () =>
     Effect.gen(function*() {
       const codec = Message.compressed(Message.text)

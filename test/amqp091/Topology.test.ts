@@ -58,6 +58,22 @@ describe("Topology.layer", () => {
       }).pipe(Effect.provide(Topology.layer(orders)), Effect.provide(With({ mode, filter: () => false }))))
   }
 
+  it.scoped("binds a queue that the broker named, by whichever name it has", () =>
+    Effect.gen(function*() {
+      const broker = yield* Broker.Broker
+      const channel = yield* Channel.makeConfirm()
+      const queue = yield* channel.queueDeclare()
+      yield* Topology.declare({ bindings: [{ queue, exchange: "amq.fanout" }] })
+      for (const _ of [1, 2]) {
+        const { queue: before } = queue
+        yield* broker.dropConnections
+        yield* TestClock.adjust("1 second")
+        assert.notStrictEqual(queue.queue, before)
+        yield* channel.publish({ exchange: "amq.fanout", content: "1", mandatory: true })
+        assert.strictEqual((yield* look(queue.queue)).ready, 1)
+      }
+    }).pipe(Effect.provide(Embedded)))
+
   it.scoped("ends with its scope: what was declared is left as it is", () =>
     Effect.gen(function*() {
       const broker = yield* Broker.Broker
