@@ -4,8 +4,10 @@ import { Channel, Connection } from "effect-amqp/amqp091"
 import { Broker } from "effect-amqp/broker"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { eventually, look, pass, warnings } from "./onBroker.ts"
@@ -597,6 +599,37 @@ describe("A recovery", () => {
         assert.lengthOf(yield* broker.queues(), 2)
       }).pipe(Effect.provide(Live()), Effect.provide(warnings([]))),
     120_000
+  )
+
+  it.scoped(
+    "does not bring back a channel that is closed meanwhile, at whatever moment, nor its consumer",
+    () =>
+      Effect.gen(function*() {
+        const broker = yield* Broker.Broker
+        const keeper = yield* Channel.make()
+        yield* keeper.queueDeclare({ queue: "q", exclusive: true })
+        let epoch = 1
+        for (let moment = 0; moment < 800; moment += 50) {
+          const scope = yield* Scope.make()
+          const channel = yield* Scope.extend(Channel.makeConfirm(), scope)
+          yield* Scope.extend(Effect.forkScoped(Stream.runDrain(channel.consume({ queue: "q" }))), scope)
+          yield* pass
+          // So slow that there are moments: dial, handshake, queue, channel, consumer.
+          const delay = yield* broker.delay("60 millis")
+          yield* broker.drop({ connection: "mine" })
+          yield* TestClock.adjust(moment)
+          const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+          yield* TestClock.adjust("3 seconds")
+          yield* delay.heal
+          yield* back(epoch++)
+          yield* Fiber.join(closing)
+          yield* pass
+          const [mine] = (yield* broker.connections).filter(({ name }) => name === "mine")
+          assert.deepInclude(mine, { channels: 1 }, `closed after ${moment} ms`)
+          assert.strictEqual((yield* look("q")).consumers, 0, `closed after ${moment} ms`)
+        }
+      }).pipe(Effect.provide(Live()), Effect.provide(warnings([]))),
+    60_000
   )
 
   it.scoped("of a channel that the broker closed brings back the queues that went with it", () =>
