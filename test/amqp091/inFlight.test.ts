@@ -151,4 +151,27 @@ describe("In flight when the socket goes", () => {
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual(log.at(-1), `${number} tx.select`)
     }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("whoever waits for confirms is told: of one publish, of many, of all", () =>
+    Effect.gen(function*() {
+      const { connection, peer } = yield* connected()
+      const opening = yield* openOn(connection, Channel.makeConfirm())
+      const number = yield* peer.openConfirmChannel
+      const channel = yield* Fiber.join(opening)
+      yield* channel.offer({ content: "1" })
+      const one = yield* Effect.fork(Effect.flip(channel.publish({ content: "2" })))
+      const many = yield* Effect.fork(Effect.flip(channel.publishAll([{ content: "3" }, { content: "4" }])))
+      const all = yield* Effect.fork(Effect.flip(channel.drain))
+      yield* settle
+      yield* peer.send(number, { _tag: "BasicAck", deliveryTag: 3, multiple: false })
+      yield* settle
+      yield* peer.cut
+      const unknown = { _tag: "OutcomeUnknown", reason: "Lost" }
+      assert.deepInclude<object>({ ...yield* Fiber.join(one) }, unknown)
+      for (const [waiting, at] of [[many, 1], [all, 0]] as const) {
+        const { failures } = yield* Fiber.join(waiting)
+        assert.deepStrictEqual(failures.map(({ index }) => index), [at])
+        assert.deepInclude<object>({ ...failures[0]?.error }, unknown)
+      }
+    }).pipe(Effect.provide(layerMemory)))
 })
