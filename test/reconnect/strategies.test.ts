@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { AmqpError, Credentials, Reconnect, Transport } from "effect-amqp"
-import { Connection, type ConnectionOptions } from "effect-amqp/amqp091"
+import { Connection, type ConnectionOptions, ConnectionPool } from "effect-amqp/amqp091"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
@@ -549,6 +549,23 @@ describe("the others of a list", () => {
         }
         yield* TestClock.adjust("6 seconds")
         assert.deepStrictEqual(rounds(dials), ["0: a", "10: b", "20: c", "5030: a"])
+      })
+    ))
+})
+
+describe("the whole list is there for", () => {
+  it.scoped("each connection of a pool: where the first node is away, and when the one it is at goes", () =>
+    onNetwork(({ dials, down, lose }) =>
+      Effect.gen(function*() {
+        down.add("a")
+        const pool = yield* ConnectionPool.make({ urls, limit: 2, reconnect: Schedule.spaced("1 second") })
+        const lent = [yield* pool.get(), yield* pool.get()]
+        yield* TestClock.adjust("10 seconds")
+        yield* lose("b")
+        yield* settle
+        const places = yield* Effect.forEach(lent, ({ info }) => Effect.map(info, ({ endpoint }) => endpoint))
+        assert.deepStrictEqual(places, ["c:5672", "c:5672"])
+        assert.deepStrictEqual(rounds(dials), ["0: a b a b", "10000: c c"])
       })
     ))
 })
