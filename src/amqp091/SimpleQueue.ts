@@ -308,8 +308,9 @@ export const make = <A = unknown, R = never>(
  * Opens a buffer until the scope closes: a queue whose values are not kept on disk, need no settling and go with the
  * connection. Queue and exchange are transient and auto-delete. After the loss of a socket it is declared again, empty.
  *
- * From the first `get` on, values are sent here as they come: `ConsumerOverflow` when 16 MiB of them wait and reading may
- * not pause. Then, and when it is cancelled by the broker, the next `get` begins anew.
+ * From the first `get` on, values are sent here as they come. When 16 MiB of them wait and reading may not pause, what
+ * follows is lost, and the `get` after those fails `ConsumerOverflow`; when the broker ends the consumer, one fails
+ * `ConsumerCancelled`. The next begins anew.
  *
  * RabbitMQ 4.3 refuses transient queues that are not exclusive (541).
  *

@@ -624,8 +624,8 @@ describe("A recovery", () => {
           yield* back(epoch++)
           yield* Fiber.join(closing)
           yield* pass
-          const [mine] = (yield* broker.connections).filter(({ name }) => name === "mine")
-          assert.deepInclude(mine, { channels: 1 }, `closed after ${moment} ms`)
+          const mine = (yield* broker.connections).find(({ name }) => name === "mine")
+          assert.propertyVal(mine, "channels", 1, `closed after ${moment} ms`)
           assert.strictEqual((yield* look("q")).consumers, 0, `closed after ${moment} ms`)
         }
       }).pipe(Effect.provide(Live()), Effect.provide(warnings([]))),

@@ -116,7 +116,8 @@ export const onDemand = (ground: Ground): Source<never> => {
 export class Feed implements Source<ConsumerOverflow>, Sink {
   readonly backlog: Backlog
   private deliveries: Array<DeliveryRecord> = []
-  private waiters: Array<() => void> = []
+  private waiters: Array<(fault?: ConsumeFault) => void> = []
+  /** Why it ended while nobody waited: for the next who asks, after what is held. Perhaps something was lost. */
   private end: ConsumeFault | undefined
   private feeding = false
   private readonly ground: Ground
@@ -140,20 +141,39 @@ export class Feed implements Source<ConsumerOverflow>, Sink {
     this.wake()
   }
 
-  now(hold: Hold): Effect.Effect<Option.Option<DeliveryRecord>, CallError> {
+  now(hold: Hold): Effect.Effect<Option.Option<DeliveryRecord>, ConsumeFault> {
     return Effect.suspend(() => {
       const delivery = this.shift(hold)
-      return delivery === undefined ? getting(this.ground, true, hold) : Effect.succeedSome(delivery)
+      if (delivery !== undefined) return Effect.succeedSome(delivery)
+      return this.untold() ?? getting(this.ground, true, hold)
     })
   }
 
   next(hold: Hold): Effect.Effect<DeliveryRecord, ConsumeFault> {
-    return Effect.suspend(() => this.feeding ? this.take(hold) : Effect.zipRight(this.start, this.take(hold)))
+    return Effect.suspend(() => {
+      const delivery = this.shift(hold)
+      if (delivery !== undefined) return Effect.succeed(delivery)
+      const fault = this.untold()
+      if (fault !== undefined) return fault
+      const wait = Effect.async<DeliveryRecord, ConsumeFault>((resume) => {
+        const waiter = (fault?: ConsumeFault) => resume(fault === undefined ? this.next(hold) : Effect.fail(fault))
+        this.waiters.push(waiter)
+        return Effect.sync(() => {
+          this.waiters = this.waiters.filter((each) => each !== waiter)
+        })
+      })
+      return this.feeding ? wait : Effect.zipRight(this.start, wait)
+    })
+  }
+
+  private untold(): Effect.Effect<never, ConsumeFault> | undefined {
+    const { end } = this
+    this.end = undefined
+    return end && Effect.fail(end)
   }
 
   private readonly start: Effect.Effect<void> = Effect.suspend(() => {
     this.feeding = true
-    this.end = undefined
     return Effect.asVoid(Effect.forkIn(Effect.interruptible(this.feed), this.scope))
   })
 
@@ -169,9 +189,9 @@ export class Feed implements Source<ConsumerOverflow>, Sink {
   }
 
   private finish(fault: ConsumeFault): void {
-    this.end = fault
     this.feeding = false
-    this.wake()
+    if (this.waiters.length === 0) this.end = fault
+    else this.wake(fault)
   }
 
   add(delivery: DeliveryRecord): void {
@@ -181,8 +201,8 @@ export class Feed implements Source<ConsumerOverflow>, Sink {
   }
 
   // All of them: one that was interrupted since would leave the others asleep.
-  private wake(): void {
-    for (const waiter of this.waiters.splice(0)) waiter()
+  private wake(fault?: ConsumeFault): void {
+    for (const waiter of this.waiters.splice(0)) waiter(fault)
   }
 
   private shift(hold: Hold): DeliveryRecord | undefined {
@@ -191,20 +211,5 @@ export class Feed implements Source<ConsumerOverflow>, Sink {
     this.backlog.started(delivery)
     hold(delivery)
     return delivery
-  }
-
-  private take(hold: Hold): Effect.Effect<DeliveryRecord, ConsumeFault> {
-    return Effect.suspend(() => {
-      const delivery = this.shift(hold)
-      if (delivery !== undefined) return Effect.succeed(delivery)
-      if (this.end !== undefined) return Effect.fail(this.end)
-      return Effect.async<DeliveryRecord, ConsumeFault>((resume) => {
-        const waiter = () => resume(this.take(hold))
-        this.waiters.push(waiter)
-        return Effect.sync(() => {
-          this.waiters = this.waiters.filter((each) => each !== waiter)
-        })
-      })
-    })
   }
 }
