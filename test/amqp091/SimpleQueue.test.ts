@@ -7,9 +7,12 @@ import * as TestClock from "effect/TestClock"
 import * as Channel from "../../src/amqp091/Channel.ts"
 import * as Connection from "../../src/amqp091/Connection.ts"
 import * as Message from "../../src/amqp091/Message.ts"
+import type * as Method from "../../src/amqp091/Method.ts"
 import * as SimpleQueue from "../../src/amqp091/SimpleQueue.ts"
 import * as Broker from "../../src/broker/Broker.ts"
+import { layerMemory, type Peer } from "../harness/scriptedPeer.ts"
 import { drained, Embedded, look, pass, warnings } from "./onBroker.ts"
+import { connected, openOn } from "./scripted.ts"
 
 const text = { content: Message.text }
 const logs: Array<string> = []
@@ -18,6 +21,46 @@ const quietly = Effect.provide(warnings(logs))
 /** Joins a fiber once time has passed for it. */
 const after = <A, E>(fiber: Fiber.Fiber<A, E>, ticks = 10) =>
   Effect.zipRight(Effect.repeatN(TestClock.adjust("1 second"), ticks), Fiber.join(fiber))
+
+/** What ends a life of the channel, over nothing that was asked on it. */
+const disturbances: ReadonlyArray<readonly [how: string, happens: Effect.Effect<unknown, never, Broker.Broker>]> = [
+  ["the loss of a socket", Effect.flatMap(Broker.Broker, ({ drop }) => drop())],
+  ["a fault of the channel", Effect.flatMap(Broker.Broker, ({ closeChannel }) => closeChannel({ code: 406 }))],
+  [
+    "the end of the connection by an operator",
+    Effect.flatMap(Broker.Broker, ({ closeConnection }) => closeConnection())
+  ]
+]
+
+const closing = { replyCode: 406, replyText: "PRECONDITION_FAILED", classId: 60, methodId: 40 }
+const closes = [
+  ["the channel is closed", 1, { _tag: "ChannelClose", ...closing }],
+  ["the connection is closed", 0, { _tag: "ConnectionClose", ...closing }]
+] as const
+
+/** Answers everything but a get. */
+const answering = (peer: Peer) =>
+  Effect.fork(Effect.forever(Effect.flatMap(peer.next(), ({ channel, method }) => {
+    const to = (reply: Method.Method) => peer.send(channel, reply)
+    switch (method._tag) {
+      case "ChannelOpen":
+        return to({ _tag: "ChannelOpenOk" })
+      case "ConfirmSelect":
+        return to({ _tag: "ConfirmSelectOk" })
+      case "ExchangeDeclare":
+        return to({ _tag: "ExchangeDeclareOk" })
+      case "QueueDeclare":
+        return to({ _tag: "QueueDeclareOk", queue: method.queue, messageCount: 0, consumerCount: 0 })
+      case "QueueBind":
+        return to({ _tag: "QueueBindOk" })
+      case "ChannelClose":
+        return to({ _tag: "ChannelCloseOk" })
+      case "ConnectionClose":
+        return to({ _tag: "ConnectionCloseOk" })
+      default:
+        return Effect.void
+    }
+  })))
 
 /** On a connection of its own. */
 const second = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -204,16 +247,70 @@ describe("SimpleQueue.make", () => {
       assert.deepStrictEqual(yield* drained("dead"), ["no number"])
     }).pipe(Effect.provide(Embedded)))
 
-  it.scoped("goes on waiting across the loss of a socket, and gets what comes afterwards", () =>
+  for (const [how, happens] of disturbances) {
+    for (const [so, when] of [["100 millis", "has just begun"], ["10 seconds", "has waited for a while"]] as const) {
+      it.scoped(`gets what comes after ${how}, also where it ${when}`, () =>
+        Effect.gen(function*() {
+          const broker = yield* Broker.Broker
+          const jobs = yield* SimpleQueue.make("jobs", text)
+          const delay = yield* broker.delay("300 millis")
+          const waiting = yield* Effect.fork(jobs.get())
+          yield* TestClock.adjust(so)
+          yield* happens
+          yield* delay.heal
+          yield* TestClock.adjust("10 seconds")
+          assert.isNull(waiting.unsafePoll())
+          yield* jobs.put("after")
+          assert.strictEqual((yield* after(waiting)).value, "after")
+          assert.deepStrictEqual(yield* look("jobs"), { ready: 0, unsettled: 1, consumers: 0 })
+        }).pipe(quietly, Effect.provide(Embedded)))
+    }
+  }
+
+  for (const [how, channel, close] of closes) {
+    it.scoped(`asks again when ${how} over something else while it asks`, () =>
+      Effect.gen(function*() {
+        const { accept, connection, peer } = yield* connected()
+        yield* answering(peer)
+        const opening = yield* openOn(connection, SimpleQueue.make("jobs", text))
+        yield* pass
+        const jobs = yield* Fiber.join(opening)
+        const waiting = yield* Effect.fork(jobs.get())
+        yield* pass
+        assert.strictEqual(peer.log.at(-1), "1 basic.get")
+        yield* peer.send(channel, close)
+        yield* TestClock.adjust("1 second")
+        const present = channel === 1 ? peer : yield* accept
+        if (present !== peer) {
+          yield* present.handshake()
+          yield* answering(present)
+          yield* pass
+        }
+        assert.lengthOf(present.log.filter((name) => name === "1 basic.get"), channel === 1 ? 2 : 1)
+        const message = { deliveryTag: 1, redelivered: false, exchange: "", routingKey: "", messageCount: 0 }
+        yield* present.deliver(1, { _tag: "BasicGetOk", ...message }, "after")
+        assert.strictEqual((yield* after(waiting, 1)).value, "after")
+        yield* connection.close()
+      }).pipe(quietly, Effect.provide(layerMemory)))
+  }
+
+  it.scoped("fails a get whose queue is there otherwise declared after a loss, with the broker's reason", () =>
     Effect.gen(function*() {
       const broker = yield* Broker.Broker
       const jobs = yield* SimpleQueue.make("jobs", text)
-      const waiting = yield* Effect.fork(jobs.get())
-      yield* pass
+      const refused = yield* broker.refuse()
       yield* broker.drop()
-      yield* TestClock.adjust("1 second")
-      yield* jobs.put("after")
-      assert.strictEqual((yield* after(waiting)).value, "after")
+      yield* pass
+      yield* refused.heal
+      const channel = yield* second(Channel.make())
+      yield* channel.queueDelete({ queue: "jobs" })
+      yield* channel.queueDeclare({ queue: "jobs", durable: false })
+      const getting = yield* Effect.fork(Effect.flip(jobs.get()))
+      assert.deepInclude<object>({ ...yield* after(getting) }, {
+        _tag: "ChannelError",
+        reason: "PreconditionFailed",
+        method: "queue.declare"
+      })
     }).pipe(quietly, Effect.provide(Embedded)))
 
   it.scoped("declares a queue again that was deleted", () =>

@@ -77,6 +77,23 @@ const isMissing = (fault: unknown): boolean =>
   typeof fault === "object" && fault !== null && "_tag" in fault && typeof fault._tag === "string" &&
   isNotFound({ ...fault, _tag: fault._tag })
 
+/** What getting asks for, declarations included. */
+const asking = new Set(["basic.get", "basic.consume", "queue.declare", "exchange.declare", "queue.bind"])
+
+/** The socket or the channel went while it was asked, over nothing that was asked: what it gave, if anything, comes again. */
+const isBystander = (fault: CallError | ConsumerCancelled): boolean => {
+  switch (fault._tag) {
+    case "ConnectionLost":
+      return true
+    case "ConnectionClosed":
+      return fault.reason === "Peer"
+    case "ChannelError":
+      return fault.code !== 0 && fault.reason !== "ReopenedTooOften" && !asking.has(fault.method)
+    default:
+      return false
+  }
+}
+
 const reasonOf = (end: Option.Option<ConsumeFault> | CallError): ConsumeFault =>
   Option.isOption(end)
     // Only a consumer whose policy is "end" is done without a reason.
@@ -107,8 +124,9 @@ export const onDemand = (ground: Ground): Source<never> => {
           delivery === undefined ? Effect.dieMessage("an empty batch") : Effect.succeed(delivery)
         )
       )
-  const next = (hold: Hold) =>
+  const once = (hold: Hold) =>
     Effect.flatMap(now(hold), Option.match({ onSome: Effect.succeed, onNone: () => there(one(hold)) }))
+  const next = (hold: Hold): ReturnType<typeof once> => Effect.catchIf(once(hold), isBystander, () => next(hold))
   return { now, next, putBack: (delivery) => core.settling.giveBack(delivery), held: () => 0, drop: () => {} }
 }
 
