@@ -541,6 +541,29 @@ describe("A recovery", () => {
       assert.strictEqual((yield* Effect.flatMap(Connection.Connection, ({ state }) => state))._tag, "Open")
     }).pipe(Effect.provide(Live({ pace: "1 second" }))))
 
+  it.scoped("is reported before the connection is open again, to whoever looks by then, until it is closed", () =>
+    Effect.gen(function*() {
+      const connection = yield* Connection.Connection
+      const channel = yield* Channel.make()
+      yield* channel.queueDeclare({ queue: "q", exclusive: true })
+      yield* cut(Effect.void)
+      const told: Array<string> = []
+      const watching = yield* Effect.fork(Effect.all([
+        Stream.runForEach(connection.recoveries, ({ epoch }) => Effect.sync(() => told.push(`recovered ${epoch}`))),
+        Stream.runForEach(connection.changes, ({ _tag }) => Effect.sync(() => told.push(_tag)))
+      ], { concurrency: 2 }))
+      yield* pass
+      told.length = 0
+      yield* cut(Effect.void)
+      assert.deepStrictEqual(told.filter((line) => line === "Open" || line.startsWith("recovered")), [
+        "recovered 3",
+        "Open"
+      ])
+      yield* connection.close()
+      yield* Fiber.join(watching)
+      assert.deepStrictEqual(yield* Stream.runCollect(connection.recoveries).pipe(Effect.map(Array.from)), [])
+    }).pipe(Effect.provide(Live())))
+
   it.scoped("is over at once when the connection is closed", () =>
     Effect.gen(function*() {
       const broker = yield* Broker.Broker
