@@ -205,8 +205,7 @@ export interface Connection {
   readonly closed: Effect.Effect<RecoverableError | undefined>
   /**
    * connection.update-secret (RabbitMQ): gives the broker a fresh token or password before the old one expires, with a
-   * reason for its log. Dials from then on use it too, where the endpoint's credentials are those whose secret it replaces:
-   * another user keeps another one, and what `beforeDial` names wins. A broker that refuses it closes the connection.
+   * reason for its log. Dials from then on use it too. A broker that refuses it closes the connection.
    */
   readonly updateSecret: (secret: Redacted.Redacted, reason: string) => Effect.Effect<void, CallError>
   /**

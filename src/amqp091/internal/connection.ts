@@ -153,10 +153,6 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     }
   }
 
-  get credentials(): ConnectionOptions["credentials"] {
-    return (this.dialled?.options ?? this.options.options).credentials
-  }
-
   get user(): string | undefined {
     const { dialled } = this
     return dialled === undefined ? undefined : userOf(dialled.options.credentials, dialled.mechanism)

@@ -8,9 +8,11 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { ConnectReason, FrameError } from "../../AmqpError.ts"
 import { ConnectError } from "../../AmqpError.ts"
+import * as Credentials from "../../Credentials.ts"
 import { warn } from "../../internal/log.ts"
 import { version } from "../../internal/version.ts"
 import type { PipeTls, Target, Transport } from "../../Transport.ts"
@@ -24,8 +26,6 @@ import type { Tuning } from "./engine.ts"
 import { LiveSocket } from "./liveSocket.ts"
 import type { SocketEnd } from "./liveSocket.ts"
 import * as Sasl from "./sasl.ts"
-import type { Renewed } from "./secrets.ts"
-import { renewed } from "./secrets.ts"
 
 /** An open connection's socket and what was agreed on. @internal */
 export interface Dialled {
@@ -127,7 +127,7 @@ export interface DialSettings {
   /** How tables that arrive are read. */
   readonly decode: "plain" | "typed"
   /** The newest password or token, where it was changed on an open connection. */
-  readonly renewed: Renewed | undefined
+  readonly secret: Redacted.Redacted | undefined
   /** What the broker must offer. */
   readonly requires: ReadonlyArray<keyof Capabilities>
 }
@@ -182,7 +182,10 @@ export const dial = (
       socket.flushNow()
       const start = yield* next
       if (start._tag !== "ConnectionStart") return yield* refuse("Protocol", `unexpected ${start._tag}`)
-      const credentials = renewed(options.credentials, settings.renewed)
+      const { secret } = settings
+      const credentials = secret === undefined
+        ? options.credentials
+        : options.credentials.map((each) => Credentials.withSecret(each, secret))
       const mechanisms = start.mechanisms.split(" ")
       const locales = start.locales.split(" ")
       const exchange = Sasl.select(credentials, mechanisms)

@@ -5,6 +5,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ConnectError } from "../../AmqpError.ts"
@@ -12,7 +13,6 @@ import { Transport } from "../../Transport.ts"
 import type { Connection, State, Supervision, TypeId as PublicTypeId } from "../Connection.ts"
 import type { Endpoints } from "./endpoints.ts"
 import { cloned, said, split } from "./overrides.ts"
-import type { Renewed } from "./secrets.ts"
 import type { Life } from "./supervised.ts"
 import { supervised } from "./supervised.ts"
 
@@ -60,6 +60,6 @@ const face = (life: Life): Connection => {
 export const fromEndpoints = (
   endpoints: Endpoints,
   supervision: Supervision,
-  renewed?: Renewed
+  secret?: Redacted.Redacted
 ): Effect.Effect<Connection, ConnectError, Transport | Scope.Scope> =>
-  Effect.map(supervised(endpoints, supervision, renewed), face)
+  Effect.map(supervised(endpoints, supervision, secret), face)

@@ -8,49 +8,26 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { CallError, ConnectionClosed, ConnectionLost } from "../../AmqpError.ts"
 import { OperationTimeout } from "../../AmqpError.ts"
-import type { Credentials } from "../../Credentials.ts"
-import { withSecret } from "../../Credentials.ts"
 import * as Method from "../Method.ts"
 import { refusedLocally } from "./calls.ts"
 import type { ChannelHost } from "./channelHost.ts"
-import { same } from "./connectionOptionsKinds.ts"
 
 const operation = "connection.update-secret"
-
-/** A secret that has taken the place of the one in these credentials. @internal */
-export interface Renewed {
-  readonly secret: Redacted.Redacted
-  readonly of: ReadonlyArray<Credentials>
-}
-
-/** The credentials of an endpoint, with the newest secret where that is theirs: another user has another one. @internal */
-export const renewed = (
-  credentials: ReadonlyArray<Credentials>,
-  newest: Renewed | undefined
-): ReadonlyArray<Credentials> =>
-  newest !== undefined && same(credentials, newest.of)
-    ? credentials.map((each) => withSecret(each, newest.secret))
-    : credentials
-
-interface SecretHost extends Pick<ChannelHost, "socket" | "refusal" | "operationTimeout"> {
-  /** Those of the endpoint that is (or was last, or will be first) connected to. */
-  readonly credentials: ReadonlyArray<Credentials>
-}
 
 /** An update that the broker has not answered, and the secret it replaced. */
 interface Call {
   readonly resume: (effect: Effect.Effect<void, CallError>) => void
-  readonly previous: Renewed | undefined
+  readonly previous: Redacted.Redacted | undefined
 }
 
 /** @internal */
 export class Secrets {
   /** The newest one, where its user has changed it. */
-  current: Renewed | undefined
+  current: Redacted.Redacted | undefined
   private calls: Array<Call> = []
-  private readonly host: SecretHost
+  private readonly host: Pick<ChannelHost, "socket" | "refusal" | "operationTimeout">
 
-  constructor(host: SecretHost) {
+  constructor(host: Pick<ChannelHost, "socket" | "refusal" | "operationTimeout">) {
     this.host = host
   }
 
@@ -61,7 +38,7 @@ export class Secrets {
       if (refusal !== undefined) return Effect.fail(refusal)
       const previous = this.current
       // Away or not: whatever is dialled from now on is given the new one.
-      this.current = { secret, of: this.host.credentials }
+      this.current = secret
       return this.tell(secret, reason, previous)
     })
   }
