@@ -158,6 +158,10 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     return dialled === undefined ? undefined : userOf(dialled.options.credentials, dialled.mechanism)
   }
 
+  get credentials(): ConnectionOptions["credentials"] {
+    return (this.dialled?.options ?? this.options.options).credentials
+  }
+
   get capabilities(): Capabilities {
     return this.dialled?.capabilities ?? unknown
   }

@@ -8,11 +8,10 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { ConnectReason, FrameError } from "../../AmqpError.ts"
 import { ConnectError } from "../../AmqpError.ts"
-import * as Credentials from "../../Credentials.ts"
+import type * as Credentials from "../../Credentials.ts"
 import { warn } from "../../internal/log.ts"
 import { version } from "../../internal/version.ts"
 import type { PipeTls, Target, Transport } from "../../Transport.ts"
@@ -126,8 +125,8 @@ export interface DialSettings {
   readonly now: () => number
   /** How tables that arrive are read. */
   readonly decode: "plain" | "typed"
-  /** The newest password or token, where it was changed on an open connection. */
-  readonly secret: Redacted.Redacted | undefined
+  /** Those of the options, with what was changed on an open connection. */
+  readonly credentials: ReadonlyArray<Credentials.Credentials>
   /** What the broker must offer. */
   readonly requires: ReadonlyArray<keyof Capabilities>
 }
@@ -182,13 +181,9 @@ export const dial = (
       socket.flushNow()
       const start = yield* next
       if (start._tag !== "ConnectionStart") return yield* refuse("Protocol", `unexpected ${start._tag}`)
-      const { secret } = settings
-      const credentials = secret === undefined
-        ? options.credentials
-        : options.credentials.map((each) => Credentials.withSecret(each, secret))
       const mechanisms = start.mechanisms.split(" ")
       const locales = start.locales.split(" ")
-      const exchange = Sasl.select(credentials, mechanisms)
+      const exchange = Sasl.select(settings.credentials, mechanisms)
       if (Option.isNone(exchange)) {
         return yield* refuse("Auth", `the server offers ${start.mechanisms}; none of them is allowed by the options`)
       }

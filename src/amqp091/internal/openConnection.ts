@@ -5,7 +5,6 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ConnectError } from "../../AmqpError.ts"
@@ -13,6 +12,7 @@ import { Transport } from "../../Transport.ts"
 import type { Connection, State, Supervision, TypeId as PublicTypeId } from "../Connection.ts"
 import type { Endpoints } from "./endpoints.ts"
 import { cloned, said, split } from "./overrides.ts"
+import type { Renewed } from "./secrets.ts"
 import type { Life } from "./supervised.ts"
 import { supervised } from "./supervised.ts"
 
@@ -44,7 +44,7 @@ const face = (life: Life): Connection => {
       const failover = parameters.failover === undefined ? supervision.failover : undefined
       return Effect.flatMap(
         cloned(endpoints, parameters),
-        (all) => fromEndpoints(all, { ...supervision, failover, ...said(replaced) }, core.secrets.current)
+        (all) => fromEndpoints(all, { ...supervision, failover, ...said(replaced) }, core.secrets.renewed)
       ).pipe(Effect.provideService(Transport, transport))
     },
     drainEvents: (options) =>
@@ -60,6 +60,6 @@ const face = (life: Life): Connection => {
 export const fromEndpoints = (
   endpoints: Endpoints,
   supervision: Supervision,
-  secret?: Redacted.Redacted
+  secrets?: ReadonlyArray<Renewed>
 ): Effect.Effect<Connection, ConnectError, Transport | Scope.Scope> =>
-  Effect.map(supervised(endpoints, supervision, secret), face)
+  Effect.map(supervised(endpoints, supervision, secrets), face)

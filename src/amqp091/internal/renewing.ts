@@ -40,7 +40,7 @@ export const renewing = (core: ConnectionCore, first: Issued): Effect.Effect<nev
       const left = present.at + present.life * share - now
       yield* Effect.sleep(Duration.millis(Math.min(Math.max(left, least), most)))
       // Its user has taken over.
-      if (core.secrets.current !== undefined) return yield* Effect.never
+      if (core.secrets.isChanged) return yield* Effect.never
       const given = yield* renew(present)
       return Redacted.isRedacted(given) ? yield* Effect.never : yield* from(given)
     })

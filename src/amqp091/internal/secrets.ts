@@ -5,30 +5,66 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as Redacted from "effect/Redacted"
 import type { CallError, ConnectionClosed, ConnectionLost } from "../../AmqpError.ts"
 import { OperationTimeout } from "../../AmqpError.ts"
+import * as Credentials from "../../Credentials.ts"
 import * as Method from "../Method.ts"
 import { refusedLocally } from "./calls.ts"
 import type { ChannelHost } from "./channelHost.ts"
 
 const operation = "connection.update-secret"
 
-/** An update that the broker has not answered, and the secret it replaced. */
+// Of whom a secret is known: a hook may name other credentials for each dial.
+const most = 16
+
+/** A secret, and whose it is: credentials as they were given, of which it takes the place. @internal */
+export interface Renewed {
+  readonly secret: Redacted.Redacted
+  readonly of: ReadonlyArray<Credentials.Credentials>
+}
+
+/** An update that the broker has not answered, and what was there before it; none where nothing was changed. */
 interface Call {
   readonly resume: (effect: Effect.Effect<void, CallError>) => void
-  readonly previous: Redacted.Redacted | undefined
+  readonly previous: ReadonlyArray<Renewed> | undefined
 }
+
+type Host = Pick<ChannelHost, "socket" | "refusal" | "operationTimeout"> & {
+  /** What the present socket, or the last one, was to log in with. */
+  readonly credentials: ReadonlyArray<Credentials.Credentials>
+}
+
+const isOf = (renewed: Renewed, of: Renewed["of"]): boolean =>
+  renewed.of.length === of.length && renewed.of.every((each, at) => Equal.equals(each, of[at]))
 
 /** @internal */
 export class Secrets {
-  /** The newest one, where its user has changed it. */
-  current: Redacted.Redacted | undefined
+  /** The newest ones, where the program has changed them. */
+  renewed: ReadonlyArray<Renewed> = []
   private calls: Array<Call> = []
-  private readonly host: Pick<ChannelHost, "socket" | "refusal" | "operationTimeout">
+  private readonly host: Host
 
-  constructor(host: Pick<ChannelHost, "socket" | "refusal" | "operationTimeout">) {
+  constructor(host: Host) {
     this.host = host
+  }
+
+  private find(credentials: Credentials.Credentials): Renewed | undefined {
+    return this.renewed.find(({ of }) => of.some((each) => Equal.equals(each, credentials)))
+  }
+
+  /** Whether the program has changed that of the present socket. */
+  get isChanged(): boolean {
+    return this.host.credentials.some((each) => this.find(each) !== undefined)
+  }
+
+  /** Credentials as they are to be dialled with: each with the newest secret that took its own one's place. */
+  newest(credentials: ReadonlyArray<Credentials.Credentials>): ReadonlyArray<Credentials.Credentials> {
+    return this.renewed.length === 0 ? credentials : credentials.map((each) => {
+      const found = this.find(each)
+      return found === undefined ? each : Credentials.withSecret(each, found.secret)
+    })
   }
 
   /** Calls of one connection are answered in order, as those of a channel are. */
@@ -36,9 +72,10 @@ export class Secrets {
     return Effect.suspend(() => {
       const refusal = this.host.refusal(operation, false)
       if (refusal !== undefined) return Effect.fail(refusal)
-      const previous = this.current
-      // Away or not: whatever is dialled from now on is given the new one.
-      this.current = secret
+      const previous = this.renewed
+      const { credentials: of } = this.host
+      // Away or not: whatever is dialled from now on with the same credentials is given the new one.
+      this.renewed = [{ secret, of }, ...previous.filter((each) => !isOf(each, of))].slice(0, most)
       return this.tell(secret, reason, previous)
     })
   }
@@ -73,7 +110,7 @@ export class Secrets {
     const [first] = calls
     const isRefusal = fault._tag === "ConnectionClosed" && fault.reason === "Peer" &&
       fault.code !== Method.ReplyCode.connectionForced
-    if (first !== undefined && isRefusal) this.current = first.previous
+    if (first?.previous !== undefined && isRefusal) this.renewed = first.previous
     for (const { resume } of calls) resume(Effect.fail(fault))
   }
 }

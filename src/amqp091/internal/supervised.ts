@@ -14,7 +14,6 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
-import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -40,6 +39,7 @@ import type { Dialled } from "./dial.ts"
 import { dial } from "./dial.ts"
 import { beforeDial, doubts, endpointOf, type Endpoints, failoverName, makeRounds, readEndpoint } from "./endpoints.ts"
 import { renewing } from "./renewing.ts"
+import type { Renewed } from "./secrets.ts"
 
 const defaultConnect = (options: ConnectionOptions): Schedule.Schedule<unknown, ConnectError> =>
   options.connectionAttempts <= 1
@@ -68,7 +68,7 @@ const isDecided = (state: State): boolean =>
 export interface LifeOptions {
   readonly endpoints: Endpoints
   readonly supervision: Supervision
-  readonly secret: Redacted.Redacted | undefined
+  readonly secrets: ReadonlyArray<Renewed>
   readonly transport: Context.Tag.Service<Transport>
   readonly clock: Clock.Clock
   readonly fork: Fork
@@ -120,7 +120,7 @@ export class Life implements Supervised<ConnectionOptions, Dialled> {
         if (this.running === undefined && !this.isHeld) this.start()
       }
     })
-    this.core.secrets.current = options.secret
+    this.core.secrets.renewed = options.secrets
     this.supervisor = new Supervisor(clock, this, (exit) => Deferred.unsafeDone(this.opened, exit))
   }
 
@@ -169,7 +169,7 @@ export class Life implements Supervised<ConnectionOptions, Dialled> {
         transport,
         now: () => this.core.now(),
         decode: supervision.decode ?? "plain",
-        secret: this.core.secrets.current,
+        credentials: this.core.secrets.newest(changed.credentials),
         requires: supervision.requires ?? []
       })
     })
@@ -411,12 +411,12 @@ export class Life implements Supervised<ConnectionOptions, Dialled> {
 const live = Effect.fnUntraced(function*(
   endpoints: Endpoints,
   supervision: Supervision,
-  secret: Redacted.Redacted | undefined
+  secrets: ReadonlyArray<Renewed>
 ) {
   const life = new Life({
     endpoints,
     supervision,
-    secret,
+    secrets,
     transport: yield* Transport,
     clock: yield* Effect.clock,
     fork: yield* makeFork
@@ -432,5 +432,5 @@ const live = Effect.fnUntraced(function*(
 export const supervised = (
   endpoints: Endpoints,
   supervision: Supervision,
-  secret?: Redacted.Redacted | undefined
-): Effect.Effect<Life, ConnectError, Transport | Scope.Scope> => whole(live(endpoints, supervision, secret))
+  secrets: ReadonlyArray<Renewed> = []
+): Effect.Effect<Life, ConnectError, Transport | Scope.Scope> => whole(live(endpoints, supervision, secrets))
