@@ -21,6 +21,7 @@ import * as Channel from "./Channel.ts"
 import { Connection } from "./Connection.ts"
 import type { Settlement } from "./Consumer.ts"
 import type { FieldTable } from "./FieldTable.ts"
+import { isTyped } from "./FieldTable.ts"
 import { refused } from "./internal/consuming.ts"
 import type { Delivery, Message } from "./Message.ts"
 import * as Method from "./Method.ts"
@@ -137,8 +138,9 @@ const header = "x-retries"
  * @category decoding
  */
 export const attempts = ({ properties }: Pick<Delivery, "properties">): number => {
-  const told = Number(properties.headers?.[header] ?? 0)
-  return Number.isSafeInteger(told) && told > 0 ? told : 0
+  const told = properties.headers?.[header]
+  const count = Number(isTyped(told) ? told.value : told)
+  return Number.isSafeInteger(count) && count > 0 ? count : 0
 }
 
 /** The message as it goes to its next queue. */

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
 import * as Channel from "../../src/amqp091/Channel.ts"
 import * as Connection from "../../src/amqp091/Connection.ts"
@@ -125,6 +126,27 @@ describe("Retry.onFailure", () => {
       assert.deepStrictEqual(yield* look("orders"), { ready: 0, unsettled: 0, consumers: 1 })
       assert.isTrue(logs.some((line) => line.startsWith("Retry: ") && line.includes("(2 of 2)")))
     }).pipe(quietly, Effect.provide(Embedded)))
+
+  it.scoped("counts on a connection that keeps the wire type of every value, too", () =>
+    Effect.gen(function*() {
+      let count = 0
+      yield* Retry.declare(ladder)
+      const onFailure = yield* Retry.onFailure(ladder)
+      yield* Effect.forkScoped(Consumer.run(
+        { queue: "orders", content: Message.text, onFailure },
+        () => Effect.zipRight(Effect.sync(() => count++), Effect.fail("no"))
+      ))
+      const channel = yield* Channel.makeConfirm()
+      yield* channel.publish({ routingKey: "orders", content: "tea", properties: { headers: { n: 1 } } })
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(count, 3)
+      assert.deepStrictEqual(yield* drained("orders.parked"), ["tea"])
+    }).pipe(
+      quietly,
+      Effect.provide(
+        Connection.layer({ url: "memory://", decode: "typed" }).pipe(Layer.provideMerge(Broker.layerMemory))
+      )
+    ))
 
   it.scoped("acknowledges one that succeeds in between, and parks what cannot be decoded", () =>
     Effect.gen(function*() {
