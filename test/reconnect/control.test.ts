@@ -99,6 +99,29 @@ describe("a lazy connection", () => {
       })
     ))
 
+  it.scoped("dials before its first use when it is told to, and not while it is paused", () =>
+    onNetwork(({ read }) =>
+      Effect.gen(function*() {
+        const resumed = yield* Connection.make({ url: "amqp://a", lazy: true })
+        yield* resumed.resume
+        yield* resumed.ready()
+        const forced = yield* Connection.make({ url: "amqp://b", lazy: true })
+        yield* forced.reconnectNow
+        yield* forced.ready()
+        const sent = yield* Connection.make({ url: "amqp://c", lazy: true })
+        yield* sent.switchEndpoint("d")
+        yield* sent.ready()
+        const paused = yield* Connection.make({ url: "amqp://e", lazy: true })
+        yield* paused.pause
+        const using = yield* Effect.fork(on(paused, Channel.make()))
+        yield* TestClock.adjust("20 seconds")
+        assert.deepStrictEqual(read(), ["0 a", "0 b", "0 d"])
+        yield* paused.resume
+        yield* Fiber.join(using)
+        assert.deepStrictEqual(read(), ["20000 e"])
+      })
+    ))
+
   it.scoped("that is never used never dials, and closes", () =>
     onNetwork(({ read }) =>
       Effect.gen(function*() {
