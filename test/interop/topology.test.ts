@@ -173,19 +173,21 @@ describeRabbit("Topology on RabbitMQ", (it) => {
       assert.isTrue(yield* mine.isOpen)
     }).pipe(Effect.provide(quiet)))
 
-  it.scoped("auto-delete queues come back with the channel that was closed over something else", () =>
+  it.scoped("auto-delete queues, and exchanges that went with them, come back with the channel that was closed", () =>
     Effect.gen(function*() {
       const { on, other, reports } = yield* ground()
       const channel = yield* on(Channel.make())
+      yield* channel.exchangeDeclare({ exchange: "feeding", type: "fanout", autoDelete: true, durable: false })
       yield* channel.queueDeclare({ queue: "auto", autoDelete: true, durable: false })
-      yield* channel.queueBind({ queue: "auto", exchange: "amq.fanout" })
+      yield* channel.queueBind({ queue: "auto", exchange: "feeding" })
+      yield* channel.exchangeBind({ source: "amq.fanout", destination: "feeding" })
       const { has } = yield* consuming(channel, { queue: "auto" })
       yield* consumed(channel, "auto", 1)
       yield* Effect.flip(channel.queueDeclare({ queue: "none", passive: true }))
       yield* consumed(channel, "auto", 1)
       yield* other.publish({ exchange: "amq.fanout", content: "1", mandatory: true })
       yield* has("1")
-      assert.deepStrictEqual(reports, [{ epoch: 1, restored: 2, renamed: [], failures: [] }])
+      assert.deepStrictEqual(reports, [{ epoch: 1, restored: 4, renamed: [], failures: [] }])
     }).pipe(Effect.provide(quiet)))
 
   it.scoped("a Topology is there again whatever recovery says", () =>
