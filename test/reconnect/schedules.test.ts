@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { AmqpError } from "effect-amqp"
 import { Reconnect } from "effect-amqp"
-import { Connection } from "effect-amqp/amqp091"
+import { Channel, Connection } from "effect-amqp/amqp091"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
@@ -65,6 +65,35 @@ describe("any Schedule over the typed fault composes as `reconnect`:", () => {
         Schedule.union(Reconnect.kombu(), Schedule.spaced("3 seconds"))
       )),
       ({ times }) => assert.deepStrictEqual(times, [200, 400, 2400, 5400, 8400])
+    ))
+})
+
+const channelOf = (connection: Connection.Connection) =>
+  Effect.provideService(Channel.make(), Connection.Connection, connection)
+
+describe("the delays grow", () => {
+  it.scoped("also while each socket opens, and is given up over what cannot be restored on it", () =>
+    onNetwork(({ broker, dials }) =>
+      Effect.gen(function*() {
+        const mine = yield* Connection.make({
+          url: "amqp://a",
+          name: "mine",
+          recovery: { onFailure: "abort" },
+          reconnect: Schedule.exponential("1 second")
+        })
+        const theirs = yield* Connection.make({ url: "amqp://b" })
+        const [channel, other] = [yield* channelOf(mine), yield* channelOf(theirs)]
+        yield* channel.queueDeclare({ queue: "q" })
+        yield* other.queueDelete({ queue: "q" })
+        yield* other.queueDeclare({ queue: "q", durable: false })
+        dials.length = 0
+        yield* broker.drop({ connection: "mine" })
+        yield* TestClock.adjust("20 seconds")
+        yield* other.queueDelete({ queue: "q" })
+        yield* TestClock.adjust("20 seconds")
+        assert.deepStrictEqual(dials.map(({ at }) => at), [1000, 3000, 7000, 15_000, 31_000])
+        assert.isTrue(yield* mine.isOpen)
+      })
     ))
 })
 
