@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
@@ -403,6 +404,27 @@ describe("SimpleQueue.buffer", () => {
       yield* after(put)
       assert.strictEqual((yield* after(waiting)).value, "after")
     }).pipe(quietly, Effect.provide(Embedded)))
+
+  it.scoped("is waited on across a loss also where nothing else is restored, as a queue is", () =>
+    Effect.gen(function*() {
+      const broker = yield* Broker.Broker
+      const buffer = yield* SimpleQueue.buffer("scratch", text)
+      const jobs = yield* SimpleQueue.make("jobs", text)
+      const waiting = [yield* Effect.fork(buffer.get()), yield* Effect.fork(jobs.get())] as const
+      yield* pass
+      yield* broker.drop()
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(waiting.map((fiber) => fiber.unsafePoll()), [null, null])
+      yield* buffer.put("1")
+      yield* jobs.put("2")
+      assert.strictEqual((yield* after(waiting[0])).value, "1")
+      assert.strictEqual((yield* after(waiting[1])).value, "2")
+    }).pipe(
+      quietly,
+      Effect.provide(
+        Connection.layer({ url: "memory://", recovery: { mode: "none" } }).pipe(Layer.provideMerge(Broker.layerMemory))
+      )
+    ))
 
   it.scoped("is shared by two connections when it is not exclusive", () =>
     Effect.gen(function*() {

@@ -81,7 +81,7 @@ const isMissing = (fault: unknown): boolean =>
 const asking = new Set(["basic.get", "basic.consume", "queue.declare", "exchange.declare", "queue.bind"])
 
 /** The socket or the channel went while it was asked, over nothing that was asked: what it gave, if anything, comes again. */
-const isBystander = (fault: CallError | ConsumerCancelled): boolean => {
+const isBystander = (fault: ConsumeFault): boolean => {
   switch (fault._tag) {
     case "ConnectionLost":
       return true
@@ -198,10 +198,11 @@ export class Feed implements Source<ConsumerOverflow>, Sink {
   private get feed(): Effect.Effect<void> {
     const { core, queue, there } = this.ground
     const consume = Effect.scoped(Effect.flatMap(consuming(core, { queue, noAck: true }, this), Effect.forever))
-    // Each life of the channel in which the queue turns out to be gone declares it anew.
+    // Each life of the channel in which the queue turns out to be gone declares it anew; so does one whose consumer the
+    // connection was told not to keep.
     const again: Effect.Effect<never, ConsumeFault> = Effect.catchAll(
       there(Effect.mapError(consume, reasonOf)),
-      (fault) => isMissing(fault) ? again : Effect.fail(fault)
+      (fault) => isMissing(fault) || isBystander(fault) ? again : Effect.fail(fault)
     )
     return Effect.catchAll(again, (fault) => Effect.sync(() => this.finish(fault)))
   }
