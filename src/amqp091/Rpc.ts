@@ -19,6 +19,7 @@ import type * as Scope from "effect/Scope"
 import type { CallError, ConsumerCancelled, PublishReturned } from "../AmqpError.ts"
 import { ContentError, RpcError } from "../AmqpError.ts"
 import * as Timer from "../internal/timer.ts"
+import { whole } from "../internal/whole.ts"
 import type { DurationText } from "../Reconnect.ts"
 import { Connection } from "./Connection.ts"
 import * as Consumer from "./Consumer.ts"
@@ -222,7 +223,7 @@ const decoded = <A, R>(content: Content<A, R>, delivery: Delivery): Effect.Effec
 export const client = (
   options?: ClientOptions
 ): Effect.Effect<Client, CallError, Connection | Scope.Scope> =>
-  Effect.gen(function*() {
+  whole(Effect.gen(function*() {
     const { core } = yield* Connection
     const isDirect = options?.replies !== "queue"
     if (isDirect && core.socket !== undefined && !core.capabilities.directReplyTo) {
@@ -277,7 +278,7 @@ export const client = (
         })
       })
     return { [TypeId]: TypeId, call, ask, pending: Effect.sync(() => calls.size) }
-  })
+  }))
 
 /**
  * A client as a Layer.

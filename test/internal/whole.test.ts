@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Transport } from "effect-amqp"
-import { Channel, Connection, ConnectionPool, SimpleQueue, Topology } from "effect-amqp/amqp091"
+import { Channel, Connection, ConnectionPool, Rpc, SimpleQueue, Topology } from "effect-amqp/amqp091"
 import { Broker } from "effect-amqp/broker"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -82,6 +82,18 @@ describe("a scope keeps nothing of", () => {
       }
       assert.strictEqual(held(scope), 0)
     }).pipe(Effect.provide(Embedded)))
+
+  it.scoped("clients of remote calls that found no channel", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const connection = yield* Connection.make({ url: "memory://", channelMax: 1 })
+      const on = Effect.provideService(Connection.Connection, connection)
+      yield* on(Channel.make())
+      for (let count = 0; count < 3; count++) {
+        assert.propertyVal(yield* Effect.flip(Scope.extend(on(Rpc.client()), scope)), "reason", "NoFreeChannels")
+      }
+      assert.strictEqual(held(scope), 0)
+    }).pipe(Effect.provide(Broker.layerMemory)))
 
   it.scoped("what the broker refused: neither a channel nor a topology that is declared again", () =>
     Effect.gen(function*() {
