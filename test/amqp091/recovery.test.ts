@@ -677,6 +677,44 @@ describe("A recovery", () => {
       ])
     }).pipe(Effect.provide(Live()), Effect.provide(warnings([]))))
 
+  it.scoped("of a channel that the broker closed leaves alone what another channel consumes still", () =>
+    Effect.gen(function*() {
+      const broker = yield* Broker.Broker
+      const [one, other] = [yield* Channel.make(), yield* Channel.make()]
+      const seen = yield* reports
+      const queue = yield* one.queueDeclare({ autoDelete: true })
+      const { queue: name } = queue
+      yield* one.queueBind({ queue, exchange: "amq.fanout" })
+      const all = [yield* consuming(one, { queue }), yield* consuming(other, { queue })]
+      yield* Effect.flip(one.queueDeclare({ queue: "none", passive: true }))
+      yield* TestClock.adjust("1 second")
+      yield* publishes("amq.fanout", "", "1")
+      assert.lengthOf(all.flatMap(({ taken }) => taken), 1)
+      assert.deepStrictEqual(yield* broker.queues(), [{ name, ready: 0, unsettled: 0, consumers: 2 }])
+      assert.strictEqual(queue.queue, name)
+      assert.deepStrictEqual(seen, [])
+    }).pipe(Effect.provide(Live()), Effect.provide(warnings([]))))
+
+  it.scoped("of several channels that the broker closed at once brings back one queue for all of them", () =>
+    Effect.gen(function*() {
+      const broker = yield* Broker.Broker
+      const channels = yield* Effect.all(Array.from({ length: 4 }, () => Channel.make()))
+      const first = channels[0]! // of four
+      const queue = yield* first.queueDeclare({ autoDelete: true })
+      yield* first.queueBind({ queue, exchange: "amq.fanout" })
+      const all = yield* Effect.forEach(channels, (channel) => consuming(channel, { queue }))
+      for (const slow of ["0 millis", "30 millis"] as const) {
+        const delay = yield* broker.delay(slow)
+        yield* broker.closeChannel({ code: 406, connection: "mine" })
+        yield* TestClock.adjust("2 seconds")
+        yield* delay.heal
+        for (const { taken } of all) taken.length = 0
+        yield* publishes("amq.fanout", "", "1")
+        assert.deepStrictEqual(yield* broker.queues(), [{ name: queue.queue, ready: 0, unsettled: 0, consumers: 4 }])
+        assert.lengthOf(all.flatMap(({ taken }) => taken), 1)
+      }
+    }).pipe(Effect.provide(Live()), Effect.provide(warnings([]))))
+
   it.scoped("of a channel that the broker closed brings back the auto-delete exchanges that went with these, and what fed them", () =>
     Effect.gen(function*() {
       const channel = yield* Channel.make()

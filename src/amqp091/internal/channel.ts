@@ -60,6 +60,8 @@ export class ChannelCore implements ChannelOnSocket {
   private closeWaiter: (() => void) | undefined
   /** What ended the last life. */
   private lostBy: CallError | undefined
+  /** Queues that lost a consumer with it. */
+  private left: ReadonlyArray<string> = []
   private readonly returns = new Events<Returned>()
   /** Messages that came back and belong to no confirmed publish. */
   readonly returned = this.returns.stream(() => [])
@@ -199,7 +201,7 @@ export class ChannelCore implements ChannelOnSocket {
 
   /** After a pause the queues are there again that the broker deleted when it closed the channel of their consumers. */
   private readonly healed: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.zipRight(this.reopening.backOff, Effect.suspend(() => this.host.heal(this.consumers.queues)))
+    Effect.zipRight(this.reopening.backOff, Effect.suspend(() => this.host.heal(this.left)))
   )
 
   private readonly restoreAgain: Effect.Effect<void, CallError> = Effect.suspend(() => {
@@ -236,10 +238,14 @@ export class ChannelCore implements ChannelOnSocket {
             Effect.suspend(() => {
               // It may have been cancelled since.
               if (!consumer.established) return Effect.void
-              return Effect.tapErrorTag(setup(consumer.method), "ChannelError", (error) =>
-                Effect.sync(() => {
-                  if (error.method === consumeName) this.consumers.refused(consumer, error)
-                }))
+              return Effect.tapBoth(setup(consumer.method), {
+                onFailure: (error) =>
+                  Effect.sync(() => {
+                    if (error._tag !== "ChannelError" || error.method !== consumeName) return
+                    this.consumers.refused(consumer, error)
+                  }),
+                onSuccess: () => Effect.sync(() => consumer.accepted())
+              })
             }),
           { discard: true }
         )
@@ -303,6 +309,7 @@ export class ChannelCore implements ChannelOnSocket {
     this.status = "down"
     this.writer.number = 0
     this.consumers.keepPlaces()
+    this.left = this.consumers.left()
     this.settling.end()
     this.consumers.forget()
     this.closeWaiter?.()

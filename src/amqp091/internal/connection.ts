@@ -262,10 +262,17 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     return Effect.suspend(() => {
       const { dialled } = this
       if (this.socket === undefined || dialled === undefined) return Effect.void
-      return Effect.raceFirst(this.recovery.heal(this, queues, this.epoch), this.ended(dialled)).pipe(
+      // A queue that the broker names is another one if it is declared again while it is there.
+      const left = () => queues.filter((queue) => !this.isConsumed(queue))
+      return Effect.raceFirst(this.recovery.heal(this, left, this.epoch), this.ended(dialled)).pipe(
         Effect.catchAll((fault) => Effect.sync(() => this.abandon(fault)))
       )
     })
+  }
+
+  private isConsumed(queue: string): boolean {
+    for (const { consumers } of this.channels) if (consumers.consumes(queue)) return true
+    return false
   }
 
   renamed(from: string, to: string): void {

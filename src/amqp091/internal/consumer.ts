@@ -92,6 +92,8 @@ export class Consumer {
   readonly settings: ConsumerSettings
   /** Whether the broker has accepted it once: then it is subscribed again in each life of the channel. */
   established = false
+  /** What its queue is called where the broker has accepted it in the channel's present life. */
+  consumes: string | undefined
   /** How often in a row a new life of the channel was refused it. */
   refusals = 0
   /** Whether it is being given up. */
@@ -110,6 +112,11 @@ export class Consumer {
     this.settings = settings
     this.onTaken = onTaken
     this.sink = sink
+  }
+
+  /** The broker has accepted it in the channel's present life. */
+  accepted(): void {
+    this.consumes = this.settings.queue()
   }
 
   get method(): Method.BasicConsume {

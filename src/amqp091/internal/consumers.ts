@@ -95,6 +95,7 @@ export class Consumers {
       return this.host.call(consumer.method, true).pipe(
         Effect.andThen(Effect.sync(() => {
           consumer.established = true
+          consumer.accepted()
         })),
         // After a timeout the broker may have it all the same: its finalizer cancels it.
         Effect.tapError((error) =>
@@ -212,6 +213,22 @@ export class Consumers {
   /** Of those that each new life begins with. */
   get queues(): ReadonlyArray<string> {
     return this.established.map(({ settings }) => settings.queue())
+  }
+
+  /** Whether the broker has one of them on this queue, in the channel's present life. */
+  consumes(queue: string): boolean {
+    for (const consumer of this.byTag.values()) if (consumer.consumes === queue) return true
+    return false
+  }
+
+  /** The channel's life is over: the queues that lost a consumer with it, as they were called. */
+  left(): ReadonlyArray<string> {
+    const queues: Array<string> = []
+    for (const consumer of this.byTag.values()) {
+      if (consumer.consumes !== undefined) queues.push(consumer.consumes)
+      consumer.consumes = undefined
+    }
+    return queues
   }
 
   /** The channel's life is about to be over: those of streams remember how far they came. */

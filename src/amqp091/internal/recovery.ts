@@ -20,7 +20,7 @@ import { Ledger } from "./ledger.ts"
 import { describe } from "./planning.ts"
 
 // Channels that declare side by side: over a slow network a long list would else take a round trip for each entry.
-const width = 8
+const mostAtATime = 8
 
 type Filter = RecoveryOptions["filter"]
 
@@ -84,7 +84,7 @@ export class Recovery {
     return Effect.suspend(() => {
       const over = Deferred.unsafeMake<void>(FiberId.none)
       this.pending = Deferred.await(over)
-      return this.pass(host, records, epoch).pipe(
+      return this.pass(host, () => records, epoch).pipe(
         Effect.ensuring(Effect.sync(() => {
           this.pending = undefined
           Deferred.unsafeDone(over, Effect.void)
@@ -93,26 +93,25 @@ export class Recovery {
     })
   }
 
-  /** Brings back the queues that went with their consumers when the broker closed the channel of these. */
-  heal(host: ChannelHost, queues: ReadonlyArray<string>, epoch: number): Effect.Effect<void, CallError> {
-    return Effect.suspend(() => {
-      const gone = queues.length === 0 ? [] : this.ledger.goneWith(new Set(queues), this.wanted)
-      return gone.length === 0 ? Effect.void : this.pass(host, gone, epoch)
-    })
+  /**
+   * Brings back the queues that went with their consumers when the broker closed the channel of these: `left`, asked when it
+   * is their turn, since another channel that was closed may bring them back before.
+   */
+  heal(host: ChannelHost, left: () => ReadonlyArray<string>, epoch: number): Effect.Effect<void, CallError> {
+    return this.pass(host, () => {
+      const queues = left()
+      return queues.length === 0 ? [] : this.ledger.goneWith(new Set(queues), this.wanted)
+    }, epoch)
   }
 
-  private pass(host: ChannelHost, records: ReadonlyArray<Record>, epoch: number): Effect.Effect<void, CallError> {
+  private pass(host: ChannelHost, wanted: () => ReadonlyArray<Record>, epoch: number): Effect.Effect<void, CallError> {
     const insist = this.options.onFailure === "abort"
     this.turn ??= Effect.unsafeMakeSemaphore(1)
-    return Effect.suspend(() =>
-      declareAll(host, records, {
-        insist,
-        pace: this.pace,
-        width: this.ledger.oneByOne ? 1 : Math.min(width, host.channelMax)
-      })
-    ).pipe(
-      this.turn.withPermits(1),
-      Effect.flatMap((outcome) => {
+    return this.turn.withPermits(1)(Effect.suspend(() => {
+      const records = wanted()
+      if (records.length === 0) return Effect.void
+      const width = this.ledger.oneByOne ? 1 : Math.min(mostAtATime, host.channelMax)
+      return Effect.flatMap(declareAll(host, records, { insist, pace: this.pace, width }), (outcome) => {
         this.ledger.oneByOne = false
         this.events?.offer({ epoch, ...outcome })
         const [first] = outcome.failures
@@ -120,7 +119,7 @@ export class Recovery {
         const count = `${outcome.failures.length} of ${records.length} entities of the topology`
         return warn("Connection", `${count} did not come back, first ${describe(first.entity)}: ${first.error.message}`)
       })
-    )
+    }))
   }
 
   /** The connection is over. */
