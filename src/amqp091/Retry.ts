@@ -116,18 +116,29 @@ export const ladder = (options: LadderOptions): Ladder => {
   }
 }
 
+// What x-message-ttl holds (RabbitMQ): milliseconds in 32 bits.
+const longestDelay = 0xffffffff
+
 /**
  * Declares the queues of a ladder. Fails `ChannelError` `PreconditionFailed` where one is there already and declared
- * otherwise.
+ * otherwise, and `Refused` for a delay of more than 49 days, out of which no message would come.
  *
  * @since 0.1.0
  * @category combinators
  */
-export const declare = (ladder: Ladder): Effect.Effect<void, CallError, Connection> =>
-  Effect.scoped(Effect.flatMap(
+export const declare = (ladder: Ladder): Effect.Effect<void, CallError, Connection> => {
+  const step = ladder.steps.find(({ delay }) => Duration.toMillis(delay) > longestDelay)
+  if (step !== undefined) {
+    return refused(
+      "queue.declare",
+      `the delay of "${step.queue}" is longer than the ${longestDelay} ms a queue can have`
+    )
+  }
+  return Effect.scoped(Effect.flatMap(
     Channel.make(),
     (channel) => Effect.forEach(ladder.queues, (queue) => channel.queueDeclare(queue), { discard: true })
   ))
+}
 
 const header = "x-retries"
 

@@ -9,6 +9,7 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import { inspect } from "node:util"
 import * as Channel from "../../src/amqp091/Channel.ts"
 import * as Connection from "../../src/amqp091/Connection.ts"
 import * as Consumer from "../../src/amqp091/Consumer.ts"
@@ -52,6 +53,31 @@ describe("Consumer.run", () => {
       assert.deepStrictEqual(seen, numbers(50).map(Number))
       yield* Fiber.interrupt(fiber)
       assert.deepStrictEqual(yield* look("q"), empty)
+    }).pipe(Effect.provide(Embedded)))
+
+  it.scoped("hands over deliveries that a log may print: what they say of themselves, not what anyone's hold", () =>
+    Effect.gen(function*() {
+      const channel = yield* Channel.makeConfirm()
+      yield* channel.queueDeclare({ queue: "q" })
+      yield* channel.publish({
+        routingKey: "q",
+        content: "s3cr3t",
+        properties: { messageId: "m", headers: { total: 2n ** 60n } }
+      })
+      const printed: Array<string> = []
+      yield* Effect.forkScoped(
+        Consumer.run(
+          texts,
+          (_, delivery) => Effect.sync(() => void printed.push(JSON.stringify(delivery), inspect(delivery)))
+        )
+      )
+      yield* eventually("it is handled", () => printed.length === 2)
+      for (const text of printed) {
+        assert.match(text, /1152921504606846976/)
+        assert.notInclude(text, "s3cr3t")
+        assert.notInclude(text, "settler")
+      }
+      assert.deepInclude(JSON.parse(printed[0] ?? ""), { _id: "Delivery", routingKey: "q", octets: 6 })
     }).pipe(Effect.provide(Embedded)))
 
   it.scoped("runs as many handlers at a time as it may, and no more", () =>

@@ -67,6 +67,20 @@ describe("Retry.ladder", () => {
   })
 })
 
+describe("Retry.declare", () => {
+  for (const delay of [Duration.infinity, Duration.days(50)]) {
+    it.scoped(`refuses a delay that no message comes out of (${Duration.format(delay)}), and declares nothing`, () =>
+      Effect.gen(function*() {
+        const broker = yield* Broker.Broker
+        const endless = Retry.ladder({ queue: "orders", delays: ["1 second", delay] })
+        const error = yield* Effect.flip(Retry.declare(endless))
+        assert.deepInclude({ ...error }, { _tag: "ChannelError", reason: "Refused", method: "queue.declare" })
+        assert.include(error.message, endless.steps[1]?.queue ?? "no step")
+        assert.deepStrictEqual(yield* broker.queues(), [])
+      }).pipe(Effect.provide(Embedded)))
+  }
+})
+
 describe("Retry.onFailure", () => {
   it.scoped("puts a message off by each delay, then parks it, with all it came with", () =>
     Effect.gen(function*() {

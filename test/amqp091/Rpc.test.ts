@@ -123,6 +123,20 @@ for (const replies of modes) {
         assert.strictEqual(yield* rpc.pending, 0)
       }).pipe(Effect.provide(Embedded)))
 
+    it.scoped("waits for 30 seconds where nobody says how long", () =>
+      Effect.gen(function*() {
+        yield* declare("slow")
+        const rpc = yield* open
+        const fiber = yield* Effect.fork(Effect.flip(rpc.call({ routingKey: "slow", content: "" })))
+        yield* TestClock.adjust("29999 millis")
+        assert.isNull(fiber.unsafePoll())
+        assert.strictEqual((yield* look("slow")).ready, 1)
+        yield* TestClock.adjust("1 second")
+        const error = yield* Fiber.join(fiber)
+        assert.deepInclude({ ...error }, { _tag: "OperationTimeout", operation: "rpc.call" })
+        assert.strictEqual((yield* look("slow")).ready, 0)
+      }).pipe(Effect.provide(Embedded)))
+
     it.scoped("keeps each call's own time", () =>
       Effect.gen(function*() {
         yield* declare("slow")

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Inspectable from "effect/Inspectable"
 import { SettleError } from "../../AmqpError.ts"
 import type { Delivery } from "../Message.ts"
 import type { BasicProperties } from "../Properties.ts"
@@ -88,6 +89,29 @@ export class DeliveryRecord implements Delivery {
 
   reject(options?: { readonly requeue?: boolean | undefined }): Effect.Effect<void> {
     return Effect.suspend(() => this.settleNow(options?.requeue === true ? "requeue" : "discard"))
+  }
+
+  /** For logs: what it says of itself, without its content, and without the channel, which holds those of others. */
+  toJSON(): unknown {
+    const { consumerTag, content, deliveryTag, exchange, properties, redelivered, routingKey } = this
+    // JSON has no bigint, which a header may hold.
+    const plain: unknown = JSON.parse(
+      JSON.stringify(properties, (_, value: unknown) => typeof value === "bigint" ? String(value) : value)
+    )
+    return {
+      _id: "Delivery",
+      consumerTag,
+      deliveryTag,
+      redelivered,
+      exchange,
+      routingKey,
+      properties: plain,
+      octets: content.length
+    }
+  }
+
+  [Inspectable.NodeInspectSymbol](): unknown {
+    return this.toJSON()
   }
 
   /** Of a life of the channel that is over: it will come again. */
