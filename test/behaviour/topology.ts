@@ -150,7 +150,7 @@ export const queues = (it: It): void => {
   it.scoped("names are any text of up to 255 octets, whatever the specification's pattern says", () =>
     Effect.gen(function*() {
       const { channel } = yield* openConfirm()
-      for (const name of [`${fresh("q")} a/b?#%*$ \t"'\\ \u0001 ünï 🐇`, fresh("é").padEnd(254, "x")]) {
+      for (const name of [`${fresh("q")} a/b?#%*$ \t"'\\ \u0002 ünï 🐇`, fresh("é").padEnd(254, "x")]) {
         yield* channel.queueDeclare({ queue: name, exclusive: true })
         yield* channel.exchangeDeclare({ exchange: name, autoDelete: true, durable: false })
         yield* channel.queueBind({ queue: name, exchange: name, routingKey: name })

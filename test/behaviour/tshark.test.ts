@@ -62,11 +62,13 @@ type Values = Record<string, ReadonlyArray<string>>
 
 const escapes: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" }
 
-/** As tshark shows it. */
+/** As tshark shows it, to which texts are ASCII: each other octet is U+FFFD. */
 const shown = (value: unknown): string =>
   typeof value === "boolean"
     ? value ? "1" : "0"
-    : String(value).replaceAll(/[\n\r\t]/g, (escaped) => escapes[escaped] ?? escaped)
+    : String(value)
+      .replaceAll(/[\n\r\t]/g, (escaped) => escapes[escaped] ?? escaped)
+      .replaceAll(/\P{ASCII}/gu, (character) => "\ufffd".repeat(Buffer.byteLength(character)))
 
 const collect = (each: Iterable<readonly [field: string, value: unknown]>): Values => {
   const values: Record<string, Array<string>> = Object.fromEntries(fields.map((field) => [field, []]))
