@@ -128,8 +128,12 @@ export class ChannelCore implements ChannelOnSocket {
     return consumer === undefined || method.noAck ? [] : this.prefetch.before(consumer.settings.prefetch)
   }
 
-  /** What it means for the connection's topology that the broker has answered, or never will (`noWait`). */
+  /**
+   * What it means for the connection's topology that the broker has answered, or never will (`noWait`). At once: in the same
+   * read the channel may close, and with it go the queues that it consumed.
+   */
   private declared(method: Method.Method, reply: Method.Method | undefined, awaited: boolean): void {
+    if (method._tag === "BasicConsume") this.consumers.get(method.consumerTag)?.accepted()
     if (this.settings.ofTopology !== true) this.host.recovery.ledger.answered(this, method, reply, awaited)
   }
 
@@ -238,14 +242,11 @@ export class ChannelCore implements ChannelOnSocket {
             Effect.suspend(() => {
               // It may have been cancelled since.
               if (!consumer.established) return Effect.void
-              return Effect.tapBoth(setup(consumer.method), {
-                onFailure: (error) =>
-                  Effect.sync(() => {
-                    if (error._tag !== "ChannelError" || error.method !== consumeName) return
-                    this.consumers.refused(consumer, error)
-                  }),
-                onSuccess: () => Effect.sync(() => consumer.accepted())
-              })
+              return Effect.tapError(setup(consumer.method), (error) =>
+                Effect.sync(() => {
+                  if (error._tag !== "ChannelError" || error.method !== consumeName) return
+                  this.consumers.refused(consumer, error)
+                }))
             }),
           { discard: true }
         )

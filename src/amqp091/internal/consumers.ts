@@ -95,7 +95,6 @@ export class Consumers {
       return this.host.call(consumer.method, true).pipe(
         Effect.andThen(Effect.sync(() => {
           consumer.established = true
-          consumer.accepted()
         })),
         // After a timeout the broker may have it all the same: its finalizer cancels it.
         Effect.tapError((error) =>

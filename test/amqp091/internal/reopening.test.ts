@@ -3,6 +3,8 @@ import type { AmqpError } from "effect-amqp"
 import { Channel } from "effect-amqp/amqp091"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
 import { layerMemory } from "../../harness/scriptedPeer.ts"
 import { connected, openOn } from "../scripted.ts"
 
@@ -54,6 +56,38 @@ describe("a channel that the broker closes over a publish", () => {
         yield* peer.send(number, { _tag: "BasicAck", deliveryTag: 1, multiple: false })
         yield* Fiber.join(next)
         assert.strictEqual((yield* connection.state)._tag, "Open")
+      }).pipe(Effect.provide(layerMemory)))
+  }
+})
+
+describe("a channel that the broker closes in the read that accepts a consumer", () => {
+  for (const noWait of [false, true]) {
+    it.scoped(`has its auto-delete queue again before it consumes again${noWait ? " (noWait)" : ""}`, () =>
+      Effect.gen(function*() {
+        const { connection, peer } = yield* connected()
+        const opening = yield* openOn(connection, Channel.make())
+        const number = yield* peer.openChannel
+        const channel = yield* Fiber.join(opening)
+        const declaring = yield* Effect.fork(channel.queueDeclare({ queue: "q", autoDelete: true }))
+        yield* peer.expect("QueueDeclare")
+        const declareOk = { _tag: "QueueDeclareOk", queue: "q", messageCount: 0, consumerCount: 0 } as const
+        yield* peer.send(number, declareOk)
+        yield* Fiber.join(declaring)
+        yield* Effect.forkScoped(
+          Stream.runDrain(channel.consume({ queue: "q", consumerTag: "c", noAck: true, noWait }))
+        )
+        yield* peer.expect("BasicConsume")
+        yield* peer.send(
+          number,
+          ...noWait ? [] : [{ _tag: "BasicConsumeOk", consumerTag: "c" } as const],
+          { _tag: "ChannelClose", replyCode: 404, replyText: "NOT_FOUND - of a publish", classId: 60, methodId: 40 }
+        )
+        yield* peer.expect("ChannelCloseOk")
+        const again = yield* Effect.fork(peer.openChannel)
+        yield* TestClock.adjust("1 second")
+        const healing = yield* Fiber.join(again)
+        yield* peer.expect("QueueDeclare")
+        yield* peer.send(healing, declareOk)
       }).pipe(Effect.provide(layerMemory)))
   }
 })
