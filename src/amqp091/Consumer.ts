@@ -290,7 +290,7 @@ const handle = <A, E, R, R1, R2>(
           // Closed as a success: a consumer that ends with a failure gives back what handlers are at work on too.
           const consumption = yield* Scope.make()
           const consume = { ...consumeOptions(options), noAck: settling === never, onCancel: options.onCancel }
-          const feeder = yield* consuming(channel, consume, waiting).pipe(
+          const subscription = yield* consuming(channel, consume, waiting).pipe(
             Scope.extend(consumption),
             Effect.flatMap(Effect.forever),
             Effect.mapError((error) => Option.isOption(error) ? error : Option.some(error)),
@@ -303,7 +303,7 @@ const handle = <A, E, R, R1, R2>(
           const exit = yield* Effect.exit(restore(Deferred.await(ended)))
           waiting.stop()
           const drain = Effect.zipRight(bounded(drainTimeout)(Fiber.awaitAll(workers)), Fiber.interruptAll(workers))
-          const cancel = Effect.zipRight(Fiber.interrupt(feeder), Scope.close(consumption, Exit.void))
+          const cancel = Effect.zipRight(Fiber.interrupt(subscription), Scope.close(consumption, Exit.void))
           yield* Effect.all([cancel, drain], { concurrency: 2, discard: true })
           for (const delivery of waiting.unstarted()) channel.settling.giveBack(delivery)
           return yield* exit

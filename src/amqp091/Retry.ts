@@ -121,7 +121,7 @@ const longestDelay = 0xffffffff
 
 /**
  * Declares the queues of a ladder. Fails `ChannelError` `PreconditionFailed` where one is there already and declared
- * otherwise, and `Refused` for a delay of more than 49 days, out of which no message would come.
+ * otherwise, and `Refused` for a delay of more than 49 days, which no queue can have (an infinite one would keep messages).
  *
  * @since 0.1.0
  * @category combinators

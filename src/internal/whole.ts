@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 
@@ -16,7 +17,8 @@ import * as Scope from "effect/Scope"
 export const whole = <A, E, R>(make: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(
-      Effect.flatMap(Effect.scope, (outer) => Scope.fork(outer, outer.strategy)),
+      // Its parts end one after the other, whatever the outer scope does with its own.
+      Effect.flatMap(Effect.scope, (outer) => Scope.fork(outer, ExecutionStrategy.sequential)),
       (scope) =>
         Effect.onError(
           restore(Effect.provideService(make, Scope.Scope, scope)),

@@ -210,7 +210,9 @@ export class Consumer {
     if (this.buffer.length > 0) return Effect.succeed(this.takeBatch())
     if (this.end !== undefined) return this.end
     return Effect.async((resume) => {
-      this.taker = resume
+      // The fiber may have yielded since it looked.
+      if (this.buffer.length > 0 || this.end !== undefined) resume(this.take)
+      else this.taker = resume
     })
   })
 

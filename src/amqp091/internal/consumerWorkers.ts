@@ -1,6 +1,6 @@
 /**
- * A fixed number of long-lived workers over one batch of deliveries: what `Consumer.run` is made of. Per message there is
- * no fiber, no queue and no catch: a worker's loop ends only when a handler fails, and starts again.
+ * A fixed number of long-lived workers, and the deliveries that wait for them: what `Consumer.run` is made of. Per message
+ * there is no fiber and no catch: a worker's loop ends only when a handler fails, and starts again.
  *
  * @since 0.1.0
  */
@@ -93,7 +93,11 @@ export class Waiting implements Sink {
   readonly next: Effect.Effect<DeliveryRecord | undefined> = Effect.suspend(() => {
     const delivery = this.take()
     if (delivery !== undefined || this.stopped) return Effect.succeed(delivery)
-    return Effect.async<DeliveryRecord | undefined>((resume) => void this.idle.push(resume))
+    return Effect.async<DeliveryRecord | undefined>((resume) => {
+      // The fiber may have yielded since it looked.
+      if (this.stopped || this.deliveries.size > 0) resume(this.next)
+      else this.idle.push(resume)
+    })
   })
 }
 

@@ -1,6 +1,6 @@
 /**
  * Consuming as a program has it: a consumer asked for and, in the end, given up; one that the broker ended, asked for
- * again. What comes is taken in batches, by a stream (`Channel.consume`) or by handlers (`Consumer.run`).
+ * again. What comes is taken in batches by a stream (`Channel.consume`), or goes to a sink (`Consumer.run`).
  *
  * @since 0.1.0
  */

@@ -354,7 +354,7 @@ export class Ledger {
   }
 
   /** Whether somebody was found to blame since this was last asked. */
-  hasBlamed(): boolean {
+  takeBlame(): boolean {
     const { blamed } = this
     this.blamed = false
     return blamed

@@ -69,8 +69,8 @@ export class Recovery {
   }
 
   /** Whether, since this was last asked, a loss was found to be over one entity, which is left out from now on. */
-  hasBlamed(): boolean {
-    return this.made?.hasBlamed() === true
+  takeBlame(): boolean {
+    return this.made?.takeBlame() === true
   }
 
   /** Whether a consumer outlives the socket. */

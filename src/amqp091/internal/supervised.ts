@@ -186,7 +186,7 @@ export class Life implements Supervised<ConnectionOptions, Dialled> {
 
   isFinal(fault: RecoverableError, isStable: boolean): boolean {
     // Trouble that was over in between, or whose cause is known and left out from now on, is not the same again.
-    if (this.core.recovery.hasBlamed() || isStable) this.isFinalFault = this.makePolicy()
+    if (this.core.recovery.takeBlame() || isStable) this.isFinalFault = this.makePolicy()
     return this.core.isClosing || this.isFinalFault(fault)
   }
 
