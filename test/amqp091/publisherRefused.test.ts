@@ -152,6 +152,46 @@ describe("a channel at least once whose publishes the broker refuses", () => {
       assert.strictEqual(closes(peer), 2)
     }).pipe(Effect.provide(warnings([])), Effect.provide(layerMemory)))
 
+  it.scoped("is judged by exchange and routing key: what one queue takes again says nothing of another", () =>
+    Effect.gen(function*() {
+      const { channel, number, peer } = yield* opened()
+      let tag = 0
+      const answered = (routingKey: string, isTaken: boolean) =>
+        Effect.gen(function*() {
+          yield* Effect.fork(Effect.either(channel.publish({ routingKey, content: "" })))
+          yield* publishes(peer, 1)
+          yield* peer.send(number, isTaken ? ack(++tag) : nack(++tag))
+          yield* settle
+        })
+      const renewedAfter = (delay: number) =>
+        Effect.gen(function*() {
+          const before = closes(peer)
+          yield* TestClock.adjust(delay - 1)
+          assert.strictEqual(closes(peer), before)
+          yield* TestClock.adjust(1)
+          yield* peer.expect("ChannelClose")
+          yield* peer.send(number, closeOk)
+          yield* peer.openConfirmChannel
+          tag = 0
+        })
+      // More of them than are remembered.
+      for (let index = 0; index < 70; index++) {
+        yield* answered(`full${index}`, false)
+        yield* answered(`full${index}`, true)
+      }
+      for (const delay of [100, 200, 400]) {
+        yield* answered("full", false)
+        yield* answered("leaderless", false)
+        yield* answered("full", true)
+        yield* answered("full", false)
+        yield* renewedAfter(delay)
+      }
+      yield* answered("leaderless", true)
+      // Nor are those that refuse at once, however many.
+      for (let index = 0; index < 70; index++) yield* answered(`new${index}`, false)
+      yield* renewedAfter(100)
+    }).pipe(Effect.provide(warnings([])), Effect.provide(layerMemory)))
+
   it.scoped("is left as it is while its deliveries, or an answer, would be lost", () =>
     Effect.gen(function*() {
       const { channel, number, peer } = yield* opened()

@@ -19,15 +19,30 @@ export interface Renewable {
   readonly renew: () => Effect.Effect<void>
 }
 
+// How many exchanges and routing keys of each kind are remembered.
+const most = 64
+
+const keyOf = ({ exchange, routingKey }: Method.BasicPublish): string => `${exchange}\0${routingKey}`
+
+/** Forgets the oldest where there are too many. */
+const remember = (keys: Set<string>, key: string): void => {
+  keys.add(key)
+  if (keys.size <= most) return
+  for (const oldest of keys) {
+    keys.delete(oldest)
+    return
+  }
+}
+
 /** @internal */
 export class Refusals {
-  /** The publish whose exchange and routing key are in doubt, from its refusal until one is taken there. */
-  private doubted: Method.BasicPublish | undefined
-  /** The same while its refusal may end this life. */
-  private pending: Method.BasicPublish | undefined
+  /** Where lives were given up for a refusal, and nothing was taken since. */
+  private readonly doubted = new Set<string>()
+  /** Where a refusal may end this life. */
+  private pending = new Set<string>()
   /** What refuses takes something as well, in this life. */
-  private isMixed = false
-  /** Lives given up since then. */
+  private mixed = new Set<string>()
+  /** Lives given up since something was taken where one had been. */
   private count = 0
   private readonly channel: Renewable
   private readonly fork: (effect: Effect.Effect<void>) => void
@@ -39,34 +54,33 @@ export class Refusals {
 
   /** Whether `taken` makes a difference. */
   get isInDoubt(): boolean {
-    return this.doubted !== undefined
+    return this.pending.size > 0 || this.doubted.size > 0
   }
 
   refused(method: Method.BasicPublish): void {
-    if (this.isMixed || this.pending !== undefined) return
-    this.doubted = method
-    this.pending = method
+    const { pending } = this
+    const key = keyOf(method)
+    // Of too many that are pending none is forgotten: else none might last until its time.
+    if (this.mixed.has(key) || pending.has(key) || pending.size >= most) return
+    pending.add(key)
     const giveUp = Effect.suspend(() => {
-      if (this.pending !== method) return Effect.void
-      this.pending = undefined
-      if (!this.channel.isSpare()) return Effect.void
+      if (this.pending !== pending || !pending.delete(key) || !this.channel.isSpare()) return Effect.void
+      remember(this.doubted, key)
       this.count++
       return this.channel.renew()
     })
     this.fork(Effect.delay(giveUp, Duration.millis(Math.min(100 * 2 ** this.count, 10_000))))
   }
 
-  taken({ exchange, routingKey }: Method.BasicPublish): void {
-    if (this.doubted?.exchange !== exchange || this.doubted.routingKey !== routingKey) return
-    this.isMixed = this.pending !== undefined
-    this.doubted = undefined
-    this.pending = undefined
-    this.count = 0
+  taken(method: Method.BasicPublish): void {
+    const key = keyOf(method)
+    if (this.pending.delete(key)) remember(this.mixed, key)
+    if (this.doubted.delete(key)) this.count = 0
   }
 
   /** The life is over. */
   interrupted(): void {
-    this.pending = undefined
-    this.isMixed = false
+    this.pending = new Set()
+    this.mixed = new Set()
   }
 }
