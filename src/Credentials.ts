@@ -43,8 +43,8 @@ export interface Expiring {
  * again.
  *
  * Where the Effect also says when its secret expires, an open connection asks again after four fifths of that time, and
- * gives the broker the new one (connection.update-secret); where that fails it warns and tries again. A connection whose
- * secret was replaced by `updateSecret` asks no more.
+ * gives the broker the new one (connection.update-secret); where that fails it warns and tries again. Credentials whose
+ * secret was replaced by `updateSecret` are asked no more; where the connection logs in with others, those are.
  *
  * @since 0.1.0
  * @category models

@@ -205,7 +205,8 @@ export interface Connection {
   readonly closed: Effect.Effect<RecoverableError | undefined>
   /**
    * connection.update-secret (RabbitMQ): gives the broker a fresh token or password before the old one expires, with a
-   * reason for its log. Dials with the same credentials use it from then on. A broker that refuses it closes the connection.
+   * reason for its log. Dials with the same credentials use it from then on; of a list, those of the user who logged in. A
+   * broker that refuses it closes the connection.
    */
   readonly updateSecret: (secret: Redacted.Redacted, reason: string) => Effect.Effect<void, CallError>
   /**

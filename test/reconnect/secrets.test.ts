@@ -1,5 +1,6 @@
 /** Whose a secret is that was changed on an open connection: of the credentials that it belongs to, and of no others. */
 import { assert, describe, it } from "@effect/vitest"
+import { Credentials } from "effect-amqp"
 import { Connection } from "effect-amqp/amqp091"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -36,6 +37,50 @@ describe("updateSecret", () => {
         yield* rotate("me", "newest")
         assert.strictEqual(yield* next, "you b:5672")
         assert.strictEqual(yield* next, "me a:5672")
+      })
+    ))
+
+  it.scoped("is about whoever logged in, by whatever mechanism, and about nobody else in the same list", () =>
+    onNetwork(({ broker }) =>
+      Effect.gen(function*() {
+        const { amqPlain, oauth2, plain } = Credentials
+        yield* broker.addUser({ name: "alice", password: secret("a") })
+        yield* broker.addUser({ name: "bob", password: secret("b") })
+        const connection = yield* Connection.make({
+          url: "amqp://a",
+          credentials: [
+            plain("alice", secret("a")),
+            oauth2(secret("a"), "alice"),
+            amqPlain("alice", secret("a")),
+            amqPlain("bob", secret("b"))
+          ]
+        })
+        yield* broker.addUser({ name: "alice", password: secret("a2") })
+        yield* connection.updateSecret(secret("a2"), "rotated")
+        const login = (credentials: Credentials.Credentials) =>
+          Effect.scoped(Effect.flatMap(connection.clone({ credentials: [credentials] }), (clone) =>
+            Effect.map(clone.info, ({ user }) =>
+              user)))
+        assert.strictEqual(yield* login(amqPlain("bob", secret("b"))), "bob")
+        assert.strictEqual(yield* login(amqPlain("alice", secret("a"))), "alice")
+        assert.strictEqual((yield* Effect.flip(login(oauth2(secret("a"), "alice"))))._tag, "ConnectError")
+      })
+    ))
+
+  it.scoped("is about the token alone where that was used", () =>
+    onNetwork(({ broker }) =>
+      Effect.gen(function*() {
+        const { amqPlain, oauth2 } = Credentials
+        yield* broker.addUser({ name: "me", password: secret("old") })
+        const credentials: Connection.Options["credentials"] = [
+          oauth2(secret("old"), "me"),
+          amqPlain("me", secret("old"))
+        ]
+        const connection = yield* Connection.make({ url: "amqp://a", credentials })
+        yield* connection.updateSecret(secret("new"), "rotated")
+        yield* connection.clone({ credentials: [amqPlain("me", secret("old"))] })
+        yield* broker.addUser({ name: "me", password: secret("new") })
+        assert.isTrue(yield* (yield* connection.clone()).isOpen)
       })
     ))
 

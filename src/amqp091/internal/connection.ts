@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type { CallError, ConnectError, FrameError, RecoverableError } from "../../AmqpError.ts"
 import { ConnectionClosed, ConnectionLost, NotReady, OperationTimeout } from "../../AmqpError.ts"
+import type { Credentials } from "../../Credentials.ts"
 import type { Cell } from "../../internal/cell.ts"
 import type { Fork } from "../../internal/forks.ts"
 import { report } from "../../internal/tally.ts"
@@ -32,7 +33,7 @@ import type { ContentMethod } from "./engine.ts"
 import type { LiveSocket, SocketEnd, SocketListener } from "./liveSocket.ts"
 import { toFault } from "./liveSocket.ts"
 import { Recovery } from "./recovery.ts"
-import { userOf } from "./sasl.ts"
+import { sharing, userOf } from "./sasl.ts"
 import { Secrets } from "./secrets.ts"
 import { ServerEvents } from "./serverEvents.ts"
 
@@ -158,8 +159,12 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     return dialled === undefined ? undefined : userOf(dialled.options.credentials, dialled.mechanism)
   }
 
-  get credentials(): ConnectionOptions["credentials"] {
-    return (this.dialled?.options ?? this.options.options).credentials
+  /** Whose the secret is that the present socket, or the last one, logged in with. */
+  get credentials(): ReadonlyArray<Credentials> {
+    const { dialled } = this
+    // Which of them will be used, only a server can say.
+    if (dialled === undefined) return this.options.options.credentials
+    return sharing(dialled.options.credentials, dialled.mechanism)
   }
 
   get capabilities(): Capabilities {

@@ -39,7 +39,7 @@ export const renewing = (core: ConnectionCore, first: Issued): Effect.Effect<nev
       const now = yield* Clock.currentTimeMillis
       const left = present.at + present.life * share - now
       yield* Effect.sleep(Duration.millis(Math.min(Math.max(left, least), most)))
-      // Its user has taken over.
+      // The program has replaced it: what this socket logged in with is asked no more.
       if (core.secrets.isChanged) return yield* Effect.never
       const given = yield* renew(present)
       return Redacted.isRedacted(given) ? yield* Effect.never : yield* from(given)

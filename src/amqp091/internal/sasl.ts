@@ -73,10 +73,24 @@ const mechanismOf = (credentials: Credentials): string => {
   }
 }
 
-/** Who logged in by a mechanism, where the credentials say so: the name in a certificate or a token they do not know. @internal */
-export const userOf = (credentials: ReadonlyArray<Credentials>, mechanism: string): string | undefined => {
-  const used = credentials.find((each) => mechanismOf(each) === mechanism)
-  return used !== undefined && used._tag !== "OAuth2" && "username" in used ? used.username : undefined
+const usedBy = (credentials: ReadonlyArray<Credentials>, mechanism: string): Credentials | undefined =>
+  credentials.find((each) => mechanismOf(each) === mechanism)
+
+/** The name in a certificate or a token they do not know. */
+const nameIn = (credentials: Credentials | undefined): string | undefined =>
+  credentials !== undefined && credentials._tag !== "OAuth2" && "username" in credentials
+    ? credentials.username
+    : undefined
+
+/** Who logged in by a mechanism, where the credentials say so. @internal */
+export const userOf = (credentials: ReadonlyArray<Credentials>, mechanism: string): string | undefined =>
+  nameIn(usedBy(credentials, mechanism))
+
+/** Those that share a secret with what was used: of the same user, by whatever mechanism. @internal */
+export const sharing = (credentials: ReadonlyArray<Credentials>, mechanism: string): ReadonlyArray<Credentials> => {
+  const used = usedBy(credentials, mechanism)
+  const user = nameIn(used)
+  return credentials.filter((each) => each === used || (user !== undefined && nameIn(each) === user))
 }
 
 const ask = (

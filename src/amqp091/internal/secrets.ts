@@ -32,7 +32,7 @@ interface Call {
 }
 
 type Host = Pick<ChannelHost, "socket" | "refusal" | "operationTimeout"> & {
-  /** What the present socket, or the last one, was to log in with. */
+  /** Whose the secret is that the present socket, or the last one, logged in with; before the first, all there are. */
   readonly credentials: ReadonlyArray<Credentials.Credentials>
 }
 
