@@ -267,6 +267,29 @@ describe("a channel at least once whose publishes the broker refuses", () => {
       assert.deepStrictEqual(next.bodies, ["b"])
     }).pipe(Effect.provide(warnings([])), Effect.provide(layerMemory)))
 
+  it.scoped("keeps its socket though a broker that blocks it does not answer its goodbye, until it is unblocked", () =>
+    Effect.gen(function*() {
+      const { channel, connection, number, peer } = yield* opened()
+      const renewing = Effect.gen(function*() {
+        yield* Effect.fork(Effect.either(channel.publish(message("a"))))
+        yield* publishes(peer, 1)
+        yield* peer.send(number, nack(1))
+        yield* TestClock.adjust("200 millis")
+        yield* peer.expect("ChannelClose")
+        yield* peer.send(0, { _tag: "ConnectionBlocked", reason: "memory" })
+        yield* TestClock.adjust("1 minute")
+        yield* peer.send(0, { _tag: "ConnectionUnblocked" })
+        yield* TestClock.adjust("3 seconds")
+        assert.strictEqual((yield* connection.state)._tag, "Open")
+      })
+      yield* renewing
+      yield* peer.send(number, closeOk)
+      yield* peer.openConfirmChannel
+      yield* renewing
+      yield* TestClock.adjust("2 seconds")
+      assert.notStrictEqual((yield* connection.state)._tag, "Open")
+    }).pipe(Effect.provide(warnings([])), Effect.provide(layerMemory)))
+
   it.scoped("loses and duplicates nothing where a queue refuses on purpose, and is full again and again", () =>
     Effect.gen(function*() {
       const queues = yield* Channel.make()
