@@ -309,8 +309,8 @@ export const make = <A = unknown, R = never>(
  * connection. Queue and exchange are transient and auto-delete. After the loss of a socket it is declared again, empty.
  *
  * From the first `get` on, values are sent here as they come. When 16 MiB of them wait and reading may not pause, what
- * follows is lost, and the `get` after those fails `ConsumerOverflow`; when the broker ends the consumer, one fails
- * `ConsumerCancelled`. The next begins anew.
+ * follows is lost, and the `get` after those fails `ConsumerOverflow`. When the broker ends the consumer, all that wait
+ * fail `ConsumerCancelled`, or the one after what is held where none does. The next begins anew.
  *
  * RabbitMQ 4.3 refuses transient queues that are not exclusive (541).
  *

@@ -1,9 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as Channel from "../../src/amqp091/Channel.ts"
 import * as Connection from "../../src/amqp091/Connection.ts"
@@ -390,6 +392,54 @@ describe("SimpleQueue.buffer", () => {
       assert.strictEqual((yield* after(second, 1)).value, "1")
       const late = yield* Effect.fork(Effect.flip(buffer.get({ timeout: "2 seconds" })))
       assert.strictEqual((yield* after(late))._tag, "OperationTimeout")
+    }).pipe(Effect.provide(Embedded)))
+
+  it.scoped("fails the gets that wait when its scope closes, and those that come later", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const buffer = yield* Scope.extend(SimpleQueue.buffer("scratch", text), scope)
+      const waiting = [yield* Effect.fork(Effect.flip(buffer.get())), yield* Effect.fork(Effect.flip(buffer.get()))]
+      yield* pass
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const faults = [...yield* Effect.forEach(waiting, (fiber) => after(fiber, 1))]
+      yield* after(closing, 1)
+      for (let count = 0; count < 3; count++) {
+        faults.push(yield* after(yield* Effect.fork(Effect.flip(buffer.get())), 1))
+      }
+      for (const fault of faults) {
+        assert.deepInclude<object>({ ...fault }, { _tag: "ChannelError", reason: "Closed" })
+      }
+    }).pipe(Effect.provide(Embedded)))
+
+  it.scoped("fails a first get after its scope has closed", () =>
+    Effect.gen(function*() {
+      const buffer = yield* Effect.scoped(SimpleQueue.buffer("scratch", text))
+      const fault = yield* after(yield* Effect.fork(Effect.flip(buffer.get())), 1)
+      assert.deepInclude<object>({ ...fault }, { _tag: "ChannelError", reason: "Closed" })
+    }).pipe(Effect.provide(Embedded)))
+
+  it.scoped("tells a get of its end wherever other fibers run in between", () =>
+    Effect.gen(function*() {
+      const buffer = yield* SimpleQueue.buffer("scratch", text)
+      yield* buffer.close
+      for (let ops = 12; ops < 70; ops++) {
+        const getting = yield* Effect.fork(Effect.withMaxOpsBeforeYield(Effect.flip(buffer.get()), ops))
+        yield* pass
+        assert.isNotNull(getting.unsafePoll(), `a yield after ${ops} operations`)
+      }
+    }).pipe(Effect.provide(Embedded)))
+
+  it.scoped("has one consumer for gets that begin together, wherever they take turns", () =>
+    Effect.gen(function*() {
+      for (let ops = 12; ops < 70; ops++) {
+        const buffer = yield* SimpleQueue.buffer("scratch", text)
+        const getting = Effect.fork(Effect.withMaxOpsBeforeYield(buffer.get(), ops))
+        const waiting = [yield* getting, yield* getting, yield* getting]
+        yield* pass
+        assert.strictEqual((yield* look("scratch")).consumers, 1, `a yield after ${ops} operations`)
+        yield* Fiber.interruptAll(waiting)
+        yield* buffer.close
+      }
     }).pipe(Effect.provide(Embedded)))
 
   it.scoped("is declared again on a new socket, and a waiting get goes on", () =>

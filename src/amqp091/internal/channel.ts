@@ -444,7 +444,8 @@ export class ChannelCore implements ChannelOnSocket {
     )
   })
 
-  private get closed(): ChannelError {
+  /** What an operation fails with that this side's close ends. */
+  get closed(): ChannelError {
     return new ChannelError({ reason: "Closed", code: 0, text: "the channel is closed", method: "channel.close" })
   }
 

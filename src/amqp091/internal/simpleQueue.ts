@@ -174,6 +174,8 @@ export class Feed implements Source<ConsumerOverflow>, Sink {
       const fault = this.untold()
       if (fault !== undefined) return fault
       const wait = Effect.async<DeliveryRecord, ConsumeFault>((resume) => {
+        // Others may have run since it was looked at, and would have had nobody to wake.
+        if (this.deliveries.length > 0 || !this.feeding) return resume(this.next(hold))
         const waiter = (fault?: ConsumeFault) => resume(fault === undefined ? this.next(hold) : Effect.fail(fault))
         this.waiters.push(waiter)
         return Effect.sync(() => {
@@ -190,10 +192,17 @@ export class Feed implements Source<ConsumerOverflow>, Sink {
     return end && Effect.fail(end)
   }
 
-  private readonly start: Effect.Effect<void> = Effect.suspend(() => {
+  // Interrupted with its scope, it still tells: also where it never came to run, in a scope that was closed before.
+  private readonly start: Effect.Effect<void> = Effect.uninterruptible(Effect.suspend(() => {
+    // Another may have begun, or come to its end, since it was looked at.
+    if (this.feeding || this.end !== undefined) return Effect.void
     this.feeding = true
-    return Effect.asVoid(Effect.forkIn(Effect.interruptible(this.feed), this.scope))
-  })
+    const feed = Effect.onInterrupt(
+      Effect.interruptible(this.feed),
+      () => Effect.sync(() => this.finish(this.ground.core.closed))
+    )
+    return Effect.asVoid(Effect.forkIn(feed, this.scope))
+  }))
 
   private get feed(): Effect.Effect<void> {
     const { core, queue, there } = this.ground
