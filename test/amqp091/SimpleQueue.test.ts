@@ -207,6 +207,25 @@ describe("SimpleQueue.make", () => {
       assert.deepStrictEqual(yield* look("jobs"), { ready: 0, unsettled: 0, consumers: 0 })
     }).pipe(Effect.provide(Embedded)))
 
+  it.scoped("fetches with acknowledgement what it settles itself: an ack besides warns, what does not fit is rejected", () =>
+    Effect.gen(function*() {
+      const logged: Array<string> = []
+      const dead = { "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead" }
+      yield* SimpleQueue.make({ queue: "dead" })
+      const options = { noAck: true, queue: { arguments: dead } }
+      const lines = yield* SimpleQueue.make("jobs", { ...text, ...options })
+      const numbers = yield* SimpleQueue.make("jobs", { content: Message.json(Schema.Number), ...options })
+      yield* lines.put("1")
+      const { delivery } = yield* lines.get()
+      yield* Effect.provide(delivery.ack, warnings(logged))
+      assert.lengthOf(logged, 1)
+      assert.match(logged[0] ?? "", /settled/)
+      yield* lines.put("no number")
+      assert.strictEqual((yield* Effect.flip(numbers.get()))._tag, "ContentError")
+      yield* pass
+      assert.deepStrictEqual(yield* drained("dead"), ["no number"])
+    }).pipe(Effect.provide(Embedded)))
+
   for (const noAck of [false, true]) {
     it.scoped(`gives back what comes as its time runs out (noAck: ${noAck})`, () =>
       Effect.gen(function*() {
@@ -440,6 +459,23 @@ describe("SimpleQueue.buffer", () => {
         yield* Fiber.interruptAll(waiting)
         yield* buffer.close
       }
+    }).pipe(Effect.provide(Embedded)))
+
+  it.scoped("keeps the value of a getNoWait that is interrupted while the broker answers", () =>
+    Effect.gen(function*() {
+      const broker = yield* Broker.Broker
+      const buffer = yield* SimpleQueue.buffer("scratch", text)
+      yield* buffer.put("1")
+      const delay = yield* broker.delay("300 millis")
+      const getting = yield* Effect.fork(buffer.getNoWait)
+      yield* pass
+      yield* Fiber.interrupt(getting)
+      yield* TestClock.adjust("2 seconds")
+      yield* delay.heal
+      assert.deepStrictEqual(yield* look("scratch"), { ready: 1, unsettled: 0, consumers: 0 })
+      assert.strictEqual((yield* Effect.flatten(buffer.getNoWait)).value, "1")
+      yield* pass
+      assert.strictEqual((yield* look("scratch")).unsettled, 0)
     }).pipe(Effect.provide(Embedded)))
 
   it.scoped("is declared again on a new socket, and a waiting get goes on", () =>

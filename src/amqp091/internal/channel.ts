@@ -564,20 +564,25 @@ export class ChannelCore implements ChannelOnSocket {
     return this.lostBy ?? this.closed
   }
 
-  /** basic.get, whose message goes back when the caller is interrupted before it has it. */
-  get(queue: string, noAck: boolean): Effect.Effect<Reply, CallError> {
+  /**
+   * basic.get, whose message goes back when the caller is interrupted before it has it: here, or by whom it is shown to as
+   * it comes (`hold`).
+   */
+  get(queue: string, noAck: boolean, hold?: (delivery: DeliveryRecord) => void): Effect.Effect<Reply, CallError> {
     return Effect.suspend(() => {
       const refusal = this.refusal("basic.get", false)
       if (refusal !== undefined) return Effect.fail(refusal)
-      let delivery: DeliveryRecord | undefined
-      const onReply = (reply: Reply) => {
-        delivery = reply.delivery
+      let held: DeliveryRecord | undefined
+      const onReply = ({ delivery }: Reply) => {
+        if (delivery === undefined) return
+        if (hold === undefined) held = delivery
+        else hold(delivery)
       }
       const limit = this.host.operationTimeout
       return this.ask({ method: { _tag: "BasicGet", queue, noAck }, repeatable: false, limit, onReply }, false).pipe(
         Effect.onInterrupt(() =>
           Effect.sync(() => {
-            if (delivery !== undefined) this.settling.giveBack(delivery)
+            if (held !== undefined) this.settling.giveBack(held)
           })
         )
       )

@@ -100,17 +100,14 @@ const reasonOf = (end: Option.Option<ConsumeFault> | CallError): ConsumeFault =>
     ? Option.getOrElse(end, () => new ConsumerCancelled({ reason: "Other", consumerTag: "", queue: "" }))
     : end
 
-/** basic.get, with the delivery held. */
-const getting = ({ core, queue, there }: Ground, noAck: boolean, hold: Hold) =>
-  Effect.map(there(core.get(queue, noAck)), ({ delivery }) => {
-    if (delivery !== undefined) hold(delivery)
-    return Option.fromNullable(delivery)
-  })
+/** basic.get, with the delivery held. Acknowledged, also for a buffer: an answer that nobody awaits any more goes back. */
+const getting = ({ core, queue, there }: Ground, hold: Hold) =>
+  Effect.map(there(core.get(queue, false, hold)), ({ delivery }) => Option.fromNullable(delivery))
 
 /** Takes a message out of the queue when it is asked for one, and none before. It is the taker's to settle. @internal */
 export const onDemand = (ground: Ground): Source<never> => {
   const { core, queue, there } = ground
-  const now = (hold: Hold) => getting(ground, false, hold)
+  const now = (hold: Hold) => getting(ground, hold)
   // A consumer that lives for one message: the prefetch keeps the broker from sending another.
   const one = (hold: Hold) =>
     Effect.scoped(Effect.flatMap(consuming(core, { queue, prefetch: 1 }), (take) =>
@@ -154,6 +151,8 @@ export class Feed implements Source<ConsumerOverflow>, Sink {
   }
 
   readonly putBack = (delivery: DeliveryRecord): void => {
+    // Not one that the consumer was sent.
+    if (!delivery.noAck) return this.ground.core.settling.giveBack(delivery)
     this.deliveries.unshift(delivery)
     this.backlog.added(delivery)
     this.wake()
@@ -163,7 +162,7 @@ export class Feed implements Source<ConsumerOverflow>, Sink {
     return Effect.suspend(() => {
       const delivery = this.shift(hold)
       if (delivery !== undefined) return Effect.succeedSome(delivery)
-      return this.untold() ?? getting(this.ground, true, hold)
+      return this.untold() ?? getting(this.ground, hold)
     })
   }
 
