@@ -6,7 +6,6 @@
  * @since 0.1.0
  */
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import * as Predicate from "effect/Predicate"
@@ -32,7 +31,7 @@ import type { ContentMethod } from "./engine.ts"
 import { findQueue } from "./openOn.ts"
 import { Prefetch } from "./prefetch.ts"
 import { Publishing } from "./publishing.ts"
-import { closedByBroker, isHeld, Reopening } from "./reopening.ts"
+import { closedByBroker, isHeld, Reopening, silence } from "./reopening.ts"
 import { Settling } from "./settling.ts"
 
 const consumeName = "basic.consume"
@@ -382,19 +381,12 @@ export class ChannelCore implements ChannelOnSocket {
       warn("Channel", "The broker refuses what a channel publishes: it is opened anew"),
       this.reopenAfter(Effect.raceFirst(
         Deferred.await(left),
-        Effect.zipRight(this.silence, new OperationTimeout({ operation: "channel.close", limit }))
+        Effect.zipRight(
+          silence(limit, () => this.host.isBlocked),
+          new OperationTimeout({ operation: "channel.close", limit })
+        )
       ))
     )
-  }
-
-  /** What an operation may take, in quarters; none counts at whose end the broker blocks us, nor those before: it reads nothing. */
-  private get silence(): Effect.Effect<unknown> {
-    let quarters = 0
-    const count = () => {
-      quarters = this.host.isBlocked ? 0 : quarters + 1
-      return quarters === 4
-    }
-    return Effect.repeat(Effect.sleep(Duration.times(this.host.operationTimeout, 0.25)), { until: count })
   }
 
   /** The channel is gone for good: everything that waits on it fails. */

@@ -42,6 +42,22 @@ export const isHeld = ({ code, details, method }: ChannelError): boolean =>
 const window = 60_000
 const limit = 5
 
+/**
+ * So much silence of a broker that reads: counted in quarters, of which none counts at whose end it blocks us, nor those
+ * before.
+ *
+ * @internal
+ */
+export const silence = (limit: Duration.Duration, isBlocked: () => boolean): Effect.Effect<unknown> =>
+  Effect.suspend(() => {
+    let quarters = 0
+    const count = () => {
+      quarters = isBlocked() ? 0 : quarters + 1
+      return quarters === 4
+    }
+    return Effect.repeat(Effect.sleep(Duration.times(limit, 0.25)), { until: count })
+  })
+
 /** The reopenings of one channel since it last did anything useful. @internal */
 export class Reopening {
   private times: Array<number> = []
