@@ -263,7 +263,9 @@ answers = []
 asking = connection.channel()
 asking.basic_consume("amq.rabbitmq.reply-to", lambda c, m, p, b: answers.append((p.correlation_id, b)), auto_ack=True)
 asking.basic_publish("", "mine", b"ping", pika.BasicProperties(reply_to="amq.rabbitmq.reply-to", correlation_id="7"))
-_, properties, body = channel.basic_get("mine", auto_ack=True)
+properties = None
+while properties is None:  # from another channel: it may come a little later
+    _, properties, body = channel.basic_get("mine", auto_ack=True)
 channel.basic_publish("", properties.reply_to, body + b" pong", pika.BasicProperties(correlation_id="7"))
 while not answers:
     connection.process_data_events(1)
