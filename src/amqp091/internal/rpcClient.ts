@@ -26,18 +26,6 @@ import type { Outgoing, PublishWaiter } from "./publishing.ts"
 /** RabbitMQ's pseudo-queue, which leads straight to the channel that asked. @internal */
 export const directReplyTo = "amq.rabbitmq.reply-to"
 
-// Most calls have their client's timeout.
-let lastLimit: Duration.Duration = Duration.infinity
-let lastExpiration = ""
-
-const expirationOf = (limit: Duration.Duration): string => {
-  if (limit !== lastLimit) {
-    lastLimit = limit
-    lastExpiration = String(Math.round(Duration.toMillis(limit)))
-  }
-  return lastExpiration
-}
-
 type Resume = (effect: Effect.Effect<DeliveryRecord, CallFault>) => void
 
 /** One call. */
@@ -80,7 +68,7 @@ class Call implements PublishWaiter {
   private addressed(properties: Types.Mutable<BasicProperties>, replyTo: string): BasicProperties {
     properties.correlationId = this.id
     properties.replyTo = replyTo
-    if (this.deadline !== Infinity) properties.expiration = expirationOf(this.limit)
+    if (this.deadline !== Infinity) properties.expiration = this.calls.expirationOf(this.limit)
     return properties
   }
 
@@ -144,6 +132,8 @@ export class Calls implements Resident, Timed {
   private lives = 0
   private lostBy: CallError | undefined
   private hasEnded = false
+  private lastLimit: Duration.Duration = Duration.infinity
+  private lastExpiration = ""
   private channel: ChannelCore | undefined
   private timer: Timer | undefined
   private readonly queue: string | undefined
@@ -166,6 +156,15 @@ export class Calls implements Resident, Timed {
   // A name for each life: a broker that has not noticed the end of a socket yet still holds the last one (405).
   private get replyTo(): string {
     return this.queue === undefined ? directReplyTo : `${this.queue}.${this.lives}`
+  }
+
+  // Most calls have their client's timeout: its text is not made anew for each.
+  expirationOf(limit: Duration.Duration): string {
+    if (limit !== this.lastLimit) {
+      this.lastLimit = limit
+      this.lastExpiration = String(Math.round(Duration.toMillis(limit)))
+    }
+    return this.lastExpiration
   }
 
   /** Sends a call; the Effect, where there is one, withdraws it. */
