@@ -21,10 +21,9 @@ const shortText = 24
 
 // Short texts read lately, by a hash: names of exchanges and queues, routing keys, consumer tags and header keys
 // come again and again, and a text that is found costs no memory: decoded anew, they were 19 % of what a delivery of
-// 1 KiB allocated. Only those with as many characters as octets are kept. Their characters are ASCII or U+FFFD,
-// which is no octet, so a text whose characters equal the octets is what they decode to.
+// 1 KiB allocated. Only those with as many characters as octets are kept, so that another size is seen at once.
 const recent: Array<string> = Array.from({ length: 256 }, () => "")
-// Their octets, 256 for each: comparing those takes a fifth of the time of comparing characters.
+// Their octets, 256 for each: comparing those takes half the time of comparing characters.
 const recentOctets = new Uint8Array(recent.length * 256)
 
 /**
