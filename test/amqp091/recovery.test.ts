@@ -415,8 +415,9 @@ describe("A filter that throws", () => {
     }
   })
 
-  it.scoped("keeps what it is asked about, and costs nobody the connection", () =>
-    Effect.gen(function*() {
+  it.scoped("keeps what it is asked about, costs nobody the connection, and is told of once", () => {
+    const told: Array<string> = []
+    return Effect.gen(function*() {
       const channel = yield* Channel.make()
       const seen = yield* reports
       yield* channel.queueDeclare({ queue: "q", exclusive: true })
@@ -425,7 +426,9 @@ describe("A filter that throws", () => {
       yield* publishes("", "q", "1")
       assert.deepStrictEqual(taken, ["1"])
       assert.deepStrictEqual(seen.map(({ restored }) => restored), [1])
-    }).pipe(Effect.provide(Throwing)))
+      assert.lengthOf(told.filter((line) => line.startsWith("Connection: recovery.filter has thrown")), 1)
+    }).pipe(Effect.provide(Throwing), Effect.provide(warnings(told)))
+  })
 
   it.scoped("does not keep a channel that the broker closed from opening again", () =>
     Effect.gen(function*() {

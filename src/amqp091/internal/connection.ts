@@ -101,7 +101,7 @@ export class ConnectionCore implements ChannelHost, SocketListener, Timed {
     this.fork = options.fork
     this.timer = new Timer(options.clock, this, options.fork)
     this.state = options.state
-    this.recovery = new Recovery(options.recovery)
+    this.recovery = new Recovery(options.recovery, options.fork)
     this.secrets = new Secrets(this)
     this.operationTimeout = options.options.operationTimeout
     this.channelTimeout = options.options.channelTimeout

@@ -11,6 +11,7 @@ import * as FiberId from "effect/FiberId"
 import * as Stream from "effect/Stream"
 import type { CallError } from "../../AmqpError.ts"
 import { Events } from "../../internal/events.ts"
+import type { Fork } from "../../internal/forks.ts"
 import { warn } from "../../internal/log.ts"
 import type { RecoveryOptions, RecoveryReport } from "../Topology.ts"
 import type { ChannelHost } from "./channelHost.ts"
@@ -24,12 +25,18 @@ const mostAtATime = 8
 
 type Filter = RecoveryOptions["filter"]
 
-/** Asked where the end of a socket, or a channel, has more to see to than one entity: its mistakes are a yes. */
-const careful = (filter: NonNullable<Filter>): Filter => (entity) => {
-  try {
-    return filter(entity)
-  } catch {
-    return true
+/** Asked where the end of a socket, or a channel, has more to see to than one entity: its mistakes are a yes, told once. */
+const careful = (filter: NonNullable<Filter>, fork: Fork): Filter => {
+  let isTold = false
+  return (entity) => {
+    try {
+      return filter(entity)
+    } catch {
+      // What it threw may hold anything, secrets too.
+      if (!isTold) fork(warn("Connection", "recovery.filter has thrown: what it cannot judge is brought back"))
+      isTold = true
+      return true
+    }
   }
 }
 
@@ -45,8 +52,8 @@ export class Recovery {
   private readonly pace: number
   private turn: Effect.Semaphore | undefined
 
-  constructor(options: RecoveryOptions) {
-    this.options = options.filter === undefined ? options : { ...options, filter: careful(options.filter) }
+  constructor(options: RecoveryOptions, fork: Fork) {
+    this.options = options.filter === undefined ? options : { ...options, filter: careful(options.filter, fork) }
     this.pace = Duration.toMillis(options.pace ?? 0)
   }
 
